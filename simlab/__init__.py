@@ -1,0 +1,1 @@
+"""A network lab for DICOM, on one laptop."""

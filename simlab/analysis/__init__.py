@@ -1,0 +1,1 @@
+"""Numbers out of records: percentiles, journeys, verdicts, and what was lost."""

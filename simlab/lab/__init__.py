@@ -1,0 +1,1 @@
+"""The one place that knows everybody: topology and seed in, a run in either world, a result out."""

@@ -1,0 +1,1 @@
+"""How AEs talk: the seam that workflows see, and one implementation of it per world."""

@@ -1,0 +1,1 @@
+"""The live world: real associations over real TCP, paced by the wall clock."""

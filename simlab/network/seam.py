@@ -1,0 +1,297 @@
+"""The seam between what happens and how the bytes move.
+
+Workflows (the control plane) see :class:`Network` and nothing else of a world. Nodes answer through :class:`Server`.
+Both worlds implement the same contract, and one test suite holds both to it:
+
+- every operation returns a SimPy event at once, whose value is an :class:`Outcome`;
+- what goes wrong between AEs is a value, never an exception;
+- every operation is bounded by ``timeout`` seconds, after which the data plane gives up and returns what it has;
+- every finished operation leaves one record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol, TypeAlias
+
+from simpy import Event
+
+from simlab.network.query import Identifier, Query
+from simlab.records import InstanceRows
+from simlab.studies.study import InstanceReference, Study
+
+SUCCESS = 0x0000
+NO_STATUS = -1
+"""Stands where a DIMSE status would, when no response was received."""
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds after which an operation gives up unless its workflow says otherwise."""
+
+
+class Trouble(Enum):
+    """Why an operation got no DIMSE status."""
+
+    NONE = ""
+    UNREACHABLE = "unreachable"
+    REJECTED = "association rejected"
+    NO_CONTEXT = "no presentation context accepted"
+    ABORTED = "association aborted"
+    TIMEOUT = "no response in time"
+
+
+class Status(NamedTuple):
+    """A DIMSE status with its optional companions (PS3.7 annex C)."""
+
+    code: int
+    comment: str = ""
+    """Error Comment (0000,0902), at most 64 characters on the wire."""
+    error_id: int | None = None
+    """Error ID (0000,0903)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of an operation. Times are run seconds as the data plane measured them."""
+
+    operation: str
+    status: int = SUCCESS
+    """Final DIMSE status, or ``NO_STATUS``."""
+    trouble: Trouble = Trouble.NONE
+    comment: str = ""
+    started: float = 0.0
+    finished: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Success, or success with a warning (0001, 0107, 0116, Bxxx)."""
+        return self.trouble is Trouble.NONE and is_success(self.status)
+
+
+def is_success(status: int) -> bool:
+    """True for success and warning statuses (PS3.7 annex C.1 and C.3)."""
+    return status in (0x0000, 0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found(Outcome):
+    """Outcome of a C-FIND."""
+
+    matches: tuple[Identifier, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored(Outcome):
+    """Outcome of storing a study: the first failure's status, and one row per instance that was tried."""
+
+    rows: InstanceRows = field(default_factory=InstanceRows)
+
+    @property
+    def acknowledged(self) -> frozenset[str]:
+        """SOP Instance UIDs whose C-STORE was answered with success or a warning."""
+        pairs = zip(self.rows.sop_instance, self.rows.status, strict=True)
+        return frozenset(uid for uid, status in pairs if is_success(status))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieved(Outcome):
+    """Outcome of a C-MOVE or C-GET, with the sub-operation counts of its final response."""
+
+    completed: int = 0
+    failed: int = 0
+    warning: int = 0
+    remaining: int = 0
+    pending_responses: int = 0
+    received: frozenset[str] = frozenset()
+    """SOP Instance UIDs that came over this association (C-GET only)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made(Outcome):
+    """Outcome of making or deriving instances: the study (or the derived selection of it) and its size."""
+
+    study: Study | None = None
+    instances: int = 0
+    bytes: int = 0
+
+
+AssociationHandle: TypeAlias = str
+"""Names an association on which a request came in, so that a report can be sent on the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentRequest:
+    """Storage commitment N-ACTION as it reaches the archive (PS3.4 J.3.2)."""
+
+    transaction: str
+    references: tuple[InstanceReference, ...]
+    requester: str
+    """AE title of the requester."""
+    association: AssociationHandle
+
+
+class FailedReference(NamedTuple):
+    """An instance that the archive does not commit to, with its Failure Reason (PS3.3 C.14-1)."""
+
+    reference: InstanceReference
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentReport:
+    """Storage commitment N-EVENT-REPORT (PS3.4 J.3.3): the complete answer to one transaction."""
+
+    transaction: str
+    stored: tuple[InstanceReference, ...]
+    failed: tuple[FailedReference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How a study is stored."""
+
+    associations: int = 1
+    propose: tuple[str, ...] = ()
+    """Transfer syntax UIDs in order of preference; empty for the uncompressed defaults."""
+
+
+class Answer(NamedTuple):
+    """A server's answer to a query: matches, or a failure status without any."""
+
+    matches: Iterable[Identifier]
+    status: Status = Status(SUCCESS)
+
+
+class Located(NamedTuple):
+    """A server's answer to a retrieve request: the instances it will send, or a failure status."""
+
+    references: Sequence[InstanceReference]
+    status: Status = Status(SUCCESS)
+
+
+class Network(Protocol):
+    """All that a workflow sees of a world. Nodes are named as in the topology.
+
+    ``intended`` is the run second at which the operation should have started; None means now.
+    """
+
+    def echo(self, source: str, target: str, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
+        """C-ECHO. Value: :class:`Outcome`."""
+
+    def find(self, source: str, target: str, query: Query, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
+        """C-FIND. Value: :class:`Found`."""
+
+    def store(
+        self,
+        source: str,
+        target: str,
+        study: Study,
+        options: StoreOptions = StoreOptions(),
+        *,
+        intended: float | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """C-STORE of every selected instance; ``timeout`` bounds each response. Value: :class:`Stored`."""
+
+    def move(
+        self,
+        source: str,
+        target: str,
+        query: Query,
+        destination: str,
+        *,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """C-MOVE to ``destination`` (a node name); ``timeout`` bounds each response. Value: :class:`Retrieved`."""
+
+    def get(
+        self, source: str, target: str, query: Query, *, study: str = "", timeout: float = DEFAULT_TIMEOUT
+    ) -> Event:
+        """C-GET; the instances are counted, not kept. Value: :class:`Retrieved`."""
+
+    def create_step(
+        self,
+        source: str,
+        target: str,
+        step: str,
+        attributes: Identifier,
+        *,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """MPPS N-CREATE of SOP instance ``step``. Value: :class:`Outcome`."""
+
+    def set_step(
+        self,
+        source: str,
+        target: str,
+        step: str,
+        attributes: Identifier,
+        *,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """MPPS N-SET of SOP instance ``step``. Value: :class:`Outcome`."""
+
+    def request_commitment(
+        self,
+        source: str,
+        target: str,
+        transaction: str,
+        study: Study,
+        *,
+        hold: float = 0.0,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """N-ACTION for the selected instances; the association is kept open up to ``hold`` seconds for the report.
+
+        Value: :class:`Outcome`, as soon as the N-ACTION is answered. The report comes as a notification.
+        """
+
+    def report_commitment(
+        self,
+        source: str,
+        target: str,
+        report: CommitmentReport,
+        *,
+        on: AssociationHandle | None = None,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """N-EVENT-REPORT, on association ``on`` if it is given and still open, else on a new one. Value: :class:`Outcome`."""
+
+    def make(self, node: str, study: Study) -> Event:
+        """Acquire: the node makes the instances and keeps them locally. Value: :class:`Made`."""
+
+    def derive(self, node: str, study_uid: str, recipe: str) -> Event:
+        """Reconstruct from what the node received of a study. Value: :class:`Made` with the derived instances."""
+
+    def discard(self, node: str, study_uid: str) -> Event:
+        """The node deletes its local copy of a study. Value: :class:`Outcome`."""
+
+
+class Server(Protocol):
+    """What a world asks of a node: the decisions, without their timing. Methods are called from any thread.
+
+    A node implements all of it by deriving from :class:`simlab.nodes.node.Refusing` and overriding what it offers.
+    """
+
+    def find(self, query: Query) -> Answer:
+        """Answer a C-FIND."""
+
+    def locate(self, query: Query) -> Located:
+        """Which instances a C-MOVE or C-GET asks for."""
+
+    def create_step(self, step: str, attributes: Identifier) -> Status:
+        """Answer an MPPS N-CREATE."""
+
+    def set_step(self, step: str, attributes: Identifier) -> Status:
+        """Answer an MPPS N-SET."""
+
+    def commitment_requested(self, request: CommitmentRequest) -> Status:
+        """Answer a storage commitment N-ACTION; the report is the business of the node's workflow."""
+
+    def commitment_reported(self, report: CommitmentReport) -> Status:
+        """Answer a storage commitment N-EVENT-REPORT."""

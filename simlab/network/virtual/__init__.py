@@ -1,0 +1,1 @@
+"""The virtual world: the same operations in SimPy time, without sockets or pixels."""

@@ -1,0 +1,1 @@
+"""A scanner: takes a step from the worklist, acquires, stores, and asks for storage commitment."""

@@ -1,0 +1,108 @@
+"""What every node has, whatever its kind: its place in a world, its clocks, and polite refusals of what it does not offer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import simpy
+
+from simlab.draws import Draws
+from simlab.network.query import Identifier, Query
+from simlab.network.seam import Answer, CommitmentReport, CommitmentRequest, Located, Network, Status
+from simlab.records import Record, Recorder
+from simlab.topology.model import NodeSpec, Topology
+
+NOT_OFFERED = Status(0x0122, "SOP class not supported")
+
+
+@dataclass
+class Node:
+    """A node as its own workflow sees it: what it is, the network, and time. Nothing of any other node's state."""
+
+    name: str
+    topology: Topology
+    world: str
+    env: simpy.Environment
+    network: Network
+    recorder: Recorder
+    workspace: Path
+    """A folder of the node's own (its local disk); the virtual world leaves it alone."""
+    run_id: str = ""
+    """Enters the UIDs, so that a later run against a real PACS does not meet its own instances again."""
+    notifications: simpy.Store = field(init=False)
+    """What the node's service or model tells its workflow, in the order in which it happened."""
+
+    def __post_init__(self) -> None:
+        self.notifications = simpy.Store(self.env)
+
+    @property
+    def spec(self) -> NodeSpec:
+        """The node's part of the topology."""
+        return self.topology.nodes[self.name]
+
+    @property
+    def draws(self) -> Draws:
+        """Random draws under the scenario's seed; name the entity, not the node, where both worlds must agree."""
+        return Draws(self.topology.seed)
+
+    def clinical(self, seconds: float) -> simpy.Event:
+        """A wait of ``seconds`` of scenario time (arrival, acquisition, reading): ``compress`` divides it."""
+        return self.env.timeout(seconds / self.topology.compress)
+
+    def protocol(self, seconds: float) -> simpy.Event:
+        """A wait that belongs to a protocol (time-out, back-off, polling): never compressed."""
+        return self.env.timeout(seconds)
+
+    def scenario_time(self) -> datetime:
+        """The time of day in the scenario: what fills DICOM dates."""
+        return self.topology.epoch + timedelta(seconds=self.env.now * self.topology.compress)
+
+    def milestone(self, name: str, study: str, comment: str = "") -> None:
+        """Record that a study has reached a milestone (one of ``records.MILESTONES``)."""
+        now = self.env.now
+        self.recorder.add(
+            Record(
+                world=self.world,
+                node=self.name,
+                peer="",
+                operation=name,
+                started=now,
+                finished=now,
+                intended=now,
+                comment=comment,
+                study=study,
+            )
+        )
+
+
+class Refusing:
+    """Answers everything with "not supported". Services and models override what their kind offers."""
+
+    def find(self, query: Query) -> Answer:
+        """Refuse a C-FIND."""
+        return Answer((), NOT_OFFERED)
+
+    def locate(self, query: Query) -> Located:
+        """Refuse a C-MOVE or C-GET."""
+        return Located((), NOT_OFFERED)
+
+    def create_step(self, step: str, attributes: Identifier) -> Status:
+        """Refuse an MPPS N-CREATE."""
+        return NOT_OFFERED
+
+    def set_step(self, step: str, attributes: Identifier) -> Status:
+        """Refuse an MPPS N-SET."""
+        return NOT_OFFERED
+
+    def commitment_requested(self, request: CommitmentRequest) -> Status:
+        """Refuse a storage commitment request."""
+        return NOT_OFFERED
+
+    def commitment_reported(self, report: CommitmentReport) -> Status:
+        """Refuse a storage commitment report."""
+        return NOT_OFFERED

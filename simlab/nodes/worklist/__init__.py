@@ -1,0 +1,1 @@
+"""A worklist manager: orders arrive, steps are scheduled to stations, scanners report performance (MPPS)."""

@@ -1,0 +1,1 @@
+"""A workstation: finds stable studies, retrieves them, reconstructs, and stores the results back."""

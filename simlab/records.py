@@ -1,0 +1,167 @@
+"""What happened: one row per finished operation, and one row per instance that was stored.
+
+The columns are the same in both worlds, and everything that simlab tells about a run (summary, report, verdicts) is
+computed from these rows alone. Operations are spelt as in PS3.7; work that a node does for itself and milestones of
+a study are spelt in small letters, so that the three can never be confused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import pandas as pd
+
+DIMSE_OPERATIONS = (
+    "C-ECHO",
+    "C-FIND",
+    "C-STORE",
+    "C-MOVE",
+    "C-GET",
+    "N-CREATE",
+    "N-SET",
+    "N-ACTION",
+    "N-EVENT-REPORT",
+)
+"""Operations on the wire, as their requester saw them."""
+
+LOCAL_OPERATIONS = ("make", "derive", "discard")
+"""Work of a node on its own account: acquiring, reconstructing, deleting its local copy."""
+
+MILESTONES = ("ordered", "started", "acquired", "stored", "completed", "safe", "read", "failed")
+"""What a study has reached. ``completed`` is the performed procedure step, ``safe`` a commitment of every instance,
+``failed`` the end of a way that will not reach its goal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished operation, or one milestone of a study. Times are run seconds, sizes bytes."""
+
+    world: str
+    node: str
+    """The node that asked (the SCU of a DIMSE operation)."""
+    peer: str
+    """The node that was asked; empty for local work and milestones."""
+    operation: str
+    started: float
+    finished: float
+    intended: float
+    """When it should have started: latency is measured from here, so that a late start is not hidden."""
+    sop_class: str = ""
+    transfer_syntax: str = ""
+    instances: int = 0
+    bytes: int = 0
+    wire_bytes: int = 0
+    failures: int = 0
+    """How many of the instances failed; for an operation without instances, 1 if it failed itself."""
+    status: int = 0
+    """DIMSE status (PS3.7 annex C); -1 if none was received."""
+    comment: str = ""
+    study: str = ""
+    """Study Instance UID where the operation is about one study."""
+
+
+@dataclass(slots=True)
+class InstanceRows:
+    """C-STOREs as columns of equal length: one entry per instance, in the order of sending."""
+
+    sop_instance: list[str] = field(default_factory=list)
+    sop_class: list[str] = field(default_factory=list)
+    transfer_syntax: list[str] = field(default_factory=list)
+    bytes: list[int] = field(default_factory=list)
+    started: list[float] = field(default_factory=list)
+    finished: list[float] = field(default_factory=list)
+    status: list[int] = field(default_factory=list)
+    """DIMSE status, or -1 where no response came (in doubt) or nothing was sent."""
+
+    def __len__(self) -> int:
+        return len(self.sop_instance)
+
+    def append(
+        self,
+        sop_instance: str,
+        sop_class: str,
+        transfer_syntax: str,
+        size: int,
+        started: float,
+        finished: float,
+        status: int,
+    ) -> None:
+        """Add one C-STORE."""
+        self.sop_instance.append(sop_instance)
+        self.sop_class.append(sop_class)
+        self.transfer_syntax.append(transfer_syntax)
+        self.bytes.append(size)
+        self.started.append(started)
+        self.finished.append(finished)
+        self.status.append(status)
+
+    def extend(self, other: InstanceRows) -> None:
+        """Add all rows of another batch."""
+        for column in fields(self):
+            getattr(self, column.name).extend(getattr(other, column.name))
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceBatch:
+    """The instance rows of one C-STORE operation, with what they have in common."""
+
+    world: str
+    node: str
+    peer: str
+    study: str
+    rows: InstanceRows
+
+
+class Recorder:
+    """Collects records. Thread-safe: transfers finish on threads of their own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records: list[Record] = []
+        self._batches: list[InstanceBatch] = []
+
+    def add(self, record: Record) -> None:
+        """Add one finished operation."""
+        with self._lock:
+            self._records.append(record)
+
+    def add_instances(self, batch: InstanceBatch) -> None:
+        """Add the instance rows of one C-STORE operation."""
+        with self._lock:
+            self._batches.append(batch)
+
+    def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
+        """Take out all that was collected since the last call."""
+        with self._lock:
+            taken = self._records, self._batches
+            self._records, self._batches = [], []
+        return taken
+
+
+RECORD_COLUMNS = tuple(f.name for f in fields(Record))
+INSTANCE_COLUMNS = ("world", "node", "peer", "study", *(f.name for f in fields(InstanceRows)))
+
+
+def records_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """A DataFrame with one row per record, the columns of :class:`Record`, sorted by ``finished``."""
+    frame = pd.DataFrame([asdict(r) for r in records], columns=list(RECORD_COLUMNS))
+    return frame.sort_values("finished", kind="stable", ignore_index=True)
+
+
+def instances_frame(batches: Sequence[InstanceBatch]) -> pd.DataFrame:
+    """A DataFrame with one row per C-STORE, the columns of ``INSTANCE_COLUMNS``, sorted by ``finished``."""
+    columns: dict[str, list[object]] = {name: [] for name in INSTANCE_COLUMNS}
+    for batch in batches:
+        for name in ("world", "node", "peer", "study"):
+            columns[name].extend([getattr(batch, name)] * len(batch.rows))
+        for column in fields(InstanceRows):
+            columns[column.name].extend(getattr(batch.rows, column.name))
+    return pd.DataFrame(columns).sort_values("finished", kind="stable", ignore_index=True)
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as Parquet, columns and dtypes kept."""
+    frame.to_parquet(path, index=False)

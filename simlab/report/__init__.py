@@ -1,0 +1,1 @@
+"""Pictures and pages out of numbers: the network, plots, tables, and the HTML report."""

@@ -1,0 +1,1 @@
+"""What is imaged: patients, orders, protocols, phantoms, and the DICOM instances made of them."""

@@ -1,0 +1,1 @@
+"""What exists: nodes, sites and links as frozen values, read from a strict YAML file. Runs nothing."""

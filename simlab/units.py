@@ -1,0 +1,6 @@
+"""placeholder"""
+
+from typing import Annotated
+
+Duration = Annotated[float, "s"]
+Bandwidth = Annotated[float, "bytes/s"]
