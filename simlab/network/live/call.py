@@ -1,0 +1,84 @@
+"""An operation of the live world: it associates, and follows responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from pydicom import Dataset
+
+from simlab.network.live.association import Handlers, Requestor, contexts_for
+from simlab.network.live.directory import Directory, Peer
+from simlab.network.operation import Operation, OutcomeT
+from simlab.network.seam import Retrieved, is_success
+
+QUERY_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+"""Explicit, then Implicit VR Little Endian: for everything but storage."""
+
+
+@dataclass
+class Call(Operation[OutcomeT]):
+    """An operation that finds its peer in a directory."""
+
+    _: KW_ONLY
+    directory: Directory
+
+    @property
+    def peer(self) -> Peer:
+        """The target as an AE."""
+        return self.directory.node(self.target)
+
+    @property
+    def calling(self) -> str:
+        """The source's AE title."""
+        return self.directory.node(self.source).ae_title
+
+    def associate(
+        self,
+        contexts: Iterable[str | tuple[str, str]],
+        *,
+        scp_roles: Iterable[str] = (),
+        handlers: Handlers = (),
+    ) -> Requestor:
+        """Request an association for SOP classes (in the syntaxes of queries) or (SOP class, transfer syntax) pairs.
+
+        Raises AssociationError.
+        """
+        pairs: list[tuple[str, str]] = []
+        for context in contexts:
+            pairs += [context] if isinstance(context, tuple) else [(context, syntax) for syntax in QUERY_SYNTAXES]
+        return Requestor.open(
+            self.calling,
+            self.peer,
+            contexts_for(pairs),
+            timeout=self.timeout,
+            scp_roles=scp_roles,
+            handlers=handlers,
+        )
+
+
+def follow_retrieve(
+    call: Call[Retrieved], association: Requestor, responses: Iterator[tuple[Dataset, Dataset | None]]
+) -> Retrieved:
+    """Follow the responses of a C-MOVE or C-GET to the last. Raises AssociationError if one is missing."""
+    final, pending = Dataset(), 0
+    for final, _ in responses:
+        pending += "Status" in final and final.Status in (0xFF00, 0xFF01)
+    status = association.status_of(final)
+
+    def count(keyword: str) -> int:
+        value: Any = final.get(keyword)
+        return int(value or 0)
+
+    completed, failed = count("NumberOfCompletedSuboperations"), count("NumberOfFailedSuboperations")
+    call.instances = completed
+    call.failures = failed if is_success(status.code) else max(failed, 1)
+    return call.outcome(
+        status,
+        completed=completed,
+        failed=failed,
+        warning=count("NumberOfWarningSuboperations"),
+        remaining=count("NumberOfRemainingSuboperations"),
+        pending_responses=pending,
+    )

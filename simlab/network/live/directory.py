@@ -1,0 +1,43 @@
+"""Who is where. AEs learn each other's address from here only, so none can bypass a link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An AE as another one reaches it."""
+
+    node: str
+    ae_title: str
+    host: str
+    port: int
+
+
+class Directory:
+    """Maps node names and AE titles to peers. Filled once, when every server listens."""
+
+    def __init__(self, peers: Iterable[Peer] = ()) -> None:
+        self._by_node: dict[str, Peer] = {}
+        self._by_title: dict[str, Peer] = {}
+        self.update(peers)
+
+    def update(self, peers: Iterable[Peer]) -> None:
+        """Add or replace peers."""
+        for peer in peers:
+            self._by_node[peer.node] = peer
+            self._by_title[peer.ae_title] = peer
+
+    def node(self, name: str) -> Peer:
+        """The peer of a node. Raises KeyError for a node that is not in the topology."""
+        return self._by_node[name]
+
+    def titled(self, ae_title: str) -> Peer | None:
+        """The peer with an AE title, or None: an archive sends only to destinations that it knows."""
+        return self._by_title.get(ae_title)
+
+    def titles(self) -> Mapping[str, Peer]:
+        """All peers by AE title."""
+        return dict(self._by_title)

@@ -1,0 +1,405 @@
+"""The live half of the seam: each operation runs on a worker thread, over real associations, and leaves one record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydicom import Dataset
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (
+    ModalityPerformedProcedureStep,
+    ModalityWorklistInformationFind,
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+from simpy import Event
+
+from simlab.network.live import commitment
+from simlab.network.live.acceptor import Acceptor, Listening, report_handler
+from simlab.network.live.association import AssociationError, Requestor, send_on_acceptor
+from simlab.network.live.call import Call, follow_retrieve
+from simlab.network.live.directory import Directory, Peer
+from simlab.network.live.environment import LiveEnvironment
+from simlab.network.live.identifiers import from_data_set, query_to_data_set, to_data_set
+from simlab.network.live.retrieve import RetrieveService
+from simlab.network.live.server import KeptInstance, LiveServer
+from simlab.network.live.transfer import UNCOMPRESSED, Train
+from simlab.network.operation import OutcomeT
+from simlab.network.query import Identifier, Model, Query
+from simlab.network.seam import (
+    DEFAULT_TIMEOUT,
+    NO_STATUS,
+    SUCCESS,
+    AssociationHandle,
+    CommitmentReport,
+    Found,
+    Made,
+    Outcome,
+    Retrieved,
+    Status,
+    Stored,
+    StoreOptions,
+    is_success,
+)
+from simlab.records import InstanceBatch, InstanceRows, Recorder
+from simlab.studies.sop_classes import STORAGE_CLASSES
+from simlab.studies.study import Study
+
+FIND = {
+    Model.PATIENT_ROOT: PatientRootQueryRetrieveInformationModelFind,
+    Model.STUDY_ROOT: StudyRootQueryRetrieveInformationModelFind,
+    Model.WORKLIST: ModalityWorklistInformationFind,
+}
+MOVE = {
+    Model.PATIENT_ROOT: PatientRootQueryRetrieveInformationModelMove,
+    Model.STUDY_ROOT: StudyRootQueryRetrieveInformationModelMove,
+}
+GET = {
+    Model.PATIENT_ROOT: PatientRootQueryRetrieveInformationModelGet,
+    Model.STUDY_ROOT: StudyRootQueryRetrieveInformationModelGet,
+}
+
+WORLD = "live"
+
+
+class LiveNetwork:
+    """:class:`simlab.network.seam.Network` for the nodes of one group, over TCP."""
+
+    def __init__(self, env: LiveEnvironment, recorder: Recorder) -> None:
+        self.env = env
+        self.directory = Directory()
+        self._recorder = recorder
+        self._servers: dict[str, LiveServer] = {}
+        self._acceptors: dict[str, Acceptor] = {}
+
+    # ---- nodes of this group
+
+    def register(self, name: str, server: LiveServer, listening: Listening) -> Peer:
+        """Let a node listen; returns where it can be reached. Raises OSError if its port is taken."""
+        self._servers[name] = server
+        retrieve = RetrieveService(server, self.directory, self._forward_from(name))
+        self._acceptors[name] = Acceptor(listening, server, retrieve)
+        return Peer(name, listening.ae_title, listening.host, self._acceptors[name].port)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for acceptor in self._acceptors.values():
+            acceptor.close()
+
+    # ---- operations
+
+    def echo(self, source: str, target: str, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
+        """C-ECHO (PS3.4 annex A)."""
+        call = self._call(Outcome, "C-ECHO", source, target, timeout, Verification)
+
+        def work() -> Outcome:
+            with call.associate([Verification]) as association:
+                response = association.ask(association.association.send_c_echo)
+                return call.outcome(association.status_of(response))
+
+        return self._operate(call, work)
+
+    def find(self, source: str, target: str, query: Query, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
+        """C-FIND (PS3.4 annexes C and K)."""
+        sop_class = FIND[query.model]
+        call = self._call(Found, "C-FIND", source, target, timeout, sop_class)
+
+        def work() -> Found:
+            matches: list[Identifier] = []
+            status = Status(NO_STATUS)
+            with call.associate([sop_class]) as association:
+                send = association.association.send_c_find
+                for response, identifier in association.ask(lambda: send(query_to_data_set(query), sop_class)):
+                    status = association.status_of(response)
+                    if identifier is not None:
+                        matches.append(from_data_set(identifier))
+            return call.outcome(status, matches=tuple(matches))
+
+        return self._operate(call, work)
+
+    def store(
+        self,
+        source: str,
+        target: str,
+        study: Study,
+        options: StoreOptions = StoreOptions(),
+        *,
+        intended: float | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """C-STORE of every selected instance (PS3.4 annex B)."""
+        call = self._call(Stored, "C-STORE", source, target, timeout, study=study.uid, intended=intended)
+
+        def work() -> Stored:
+            fetched = [self._servers[source].fetch(reference) for reference in study.references]
+            kept = [instance for instance in fetched if instance is not None]
+            train = self._train(call, kept, options.propose or UNCOMPRESSED)
+            if len(kept) < study.count:
+                train.comment = f"{study.count - len(kept)} instances are not on the local disk"
+            return self._run(call, train, options.associations, requested=study.count)
+
+        return self._operate(call, work)
+
+    def move(
+        self,
+        source: str,
+        target: str,
+        query: Query,
+        destination: str,
+        *,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """C-MOVE (PS3.4 section C.4.2)."""
+        sop_class = MOVE[query.model]
+        call = self._call(Retrieved, "C-MOVE", source, target, timeout, sop_class, study)
+
+        def work() -> Retrieved:
+            title = self.directory.node(destination).ae_title
+            with call.associate([sop_class]) as association:
+                send = association.association.send_c_move
+                responses = association.ask(lambda: send(query_to_data_set(query), title, sop_class))
+                return follow_retrieve(call, association, responses)
+
+        return self._operate(call, work)
+
+    def get(
+        self, source: str, target: str, query: Query, *, study: str = "", timeout: float = DEFAULT_TIMEOUT
+    ) -> Event:
+        """C-GET (PS3.4 section C.4.3); what comes is counted and let go."""
+        sop_class = GET[query.model]
+        call = self._call(Retrieved, "C-GET", source, target, timeout, sop_class, study)
+        received: dict[str, int] = {}
+
+        def take(event: evt.Event) -> int:
+            received[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getbuffer().nbytes
+            return SUCCESS
+
+        def work() -> Retrieved:
+            contexts = [sop_class, *((storage, syntax) for storage in STORAGE_CLASSES for syntax in UNCOMPRESSED)]
+            handlers = [(evt.EVT_C_STORE, take)]
+            with call.associate(contexts, scp_roles=STORAGE_CLASSES, handlers=handlers) as association:
+                send = association.association.send_c_get
+                responses = association.ask(lambda: send(query_to_data_set(query), sop_class))
+                outcome = follow_retrieve(call, association, responses)
+            call.bytes = sum(received.values())
+            return replace(outcome, received=frozenset(received))
+
+        return self._operate(call, work)
+
+    def create_step(
+        self,
+        source: str,
+        target: str,
+        step: str,
+        attributes: Identifier,
+        *,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """N-CREATE of a Modality Performed Procedure Step (PS3.4 section F.7.1)."""
+        return self._step("N-CREATE", source, target, step, attributes, study, timeout)
+
+    def set_step(
+        self,
+        source: str,
+        target: str,
+        step: str,
+        attributes: Identifier,
+        *,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """N-SET of a Modality Performed Procedure Step (PS3.4 section F.7.2)."""
+        return self._step("N-SET", source, target, step, attributes, study, timeout)
+
+    def _step(
+        self, operation: str, source: str, target: str, step: str, attributes: Identifier, study: str, timeout: float
+    ) -> Event:
+        sop_class = ModalityPerformedProcedureStep
+        call = self._call(Outcome, operation, source, target, timeout, sop_class, study)
+
+        def work() -> Outcome:
+            with call.associate([sop_class]) as association:
+                peer = association.association
+                send = peer.send_n_create if operation == "N-CREATE" else peer.send_n_set
+                response, _ = association.ask(lambda: send(to_data_set(attributes), sop_class, step))
+                return call.outcome(association.status_of(response))
+
+        return self._operate(call, work)
+
+    def request_commitment(
+        self,
+        source: str,
+        target: str,
+        transaction: str,
+        study: Study,
+        *,
+        hold: float = 0.0,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """Storage commitment N-ACTION (PS3.4 section J.3.2)."""
+        sop_class = StorageCommitmentPushModel
+        call = self._call(Outcome, "N-ACTION", source, target, timeout, sop_class, study.uid, instances=study.count)
+        event, answer = self.env.promise()
+        reported = threading.Event()
+
+        def take_report(report: evt.Event) -> tuple[int | Dataset, Dataset | None]:
+            response = report_handler(report, self._servers[source])
+            reported.set()
+            return response
+
+        def ask(association: Requestor) -> Outcome:
+            send = association.association.send_n_action
+            request = commitment.request_to_data_set(transaction, study.references)
+            response, _ = association.ask(
+                lambda: send(request, commitment.REQUEST_ACTION, sop_class, commitment.SOP_INSTANCE)
+            )
+            return call.outcome(association.status_of(response))
+
+        def work() -> None:
+            handlers = [(evt.EVT_N_EVENT_REPORT, take_report)]
+            try:
+                association = call.associate([sop_class], handlers=handlers)
+            except AssociationError as error:
+                answer(self._finish(call, call.failed(error.trouble, error.comment)))
+                return
+            # The workflow hears of the response at once; the association may stay open for the report after that.
+            with association:
+                try:
+                    outcome = ask(association)
+                except AssociationError as error:
+                    outcome = call.failed(error.trouble, error.comment)
+                answer(self._finish(call, outcome))
+                if hold > 0 and outcome.ok:
+                    association.serve_until(reported, hold)
+
+        self.env.spawn(work)
+        return event
+
+    def report_commitment(
+        self,
+        source: str,
+        target: str,
+        report: CommitmentReport,
+        *,
+        on: AssociationHandle | None = None,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Event:
+        """Storage commitment N-EVENT-REPORT (PS3.4 section J.3.3)."""
+        sop_class = StorageCommitmentPushModel
+        count = len(report.stored) + len(report.failed)
+        call = self._call(Outcome, "N-EVENT-REPORT", source, target, timeout, sop_class, study, instances=count)
+
+        def send(association: Association) -> Dataset:
+            response, _ = association.send_n_event_report(
+                commitment.report_to_data_set(report), commitment.event_type(report), sop_class, commitment.SOP_INSTANCE
+            )
+            return response
+
+        def work() -> Outcome:
+            requested = self._acceptors[source].association(on) if on is not None else None
+            if requested is not None:
+                response = send_on_acceptor(requested, lambda: send(requested), timeout)
+                if response is not None and "Status" in response:
+                    return call.outcome(Status(int(response.Status), "on the association of the request"))
+            with call.associate([sop_class], scp_roles=[sop_class]) as association:
+                response = association.ask(lambda: send(association.association))
+                return call.outcome(association.status_of(response))
+
+        return self._operate(call, work)
+
+    # ---- local work
+
+    def make(self, node: str, study: Study) -> Event:
+        """Acquire a study."""
+        return self._local("make", node, study.uid, lambda: self._servers[node].make(study))
+
+    def derive(self, node: str, study_uid: str, recipe: str) -> Event:
+        """Reconstruct from received instances."""
+        return self._local("derive", node, study_uid, lambda: self._servers[node].derive(study_uid, recipe))
+
+    def discard(self, node: str, study_uid: str) -> Event:
+        """Delete the local copy of a study."""
+
+        def discard() -> Made:
+            return Made(operation="discard", bytes=self._servers[node].discard(study_uid))
+
+        return self._local("discard", node, study_uid, discard)
+
+    def _local(self, operation: str, node: str, study: str, work: Callable[[], Made]) -> Event:
+        call = self._call(Made, operation, node, study=study)
+
+        def run() -> Made:
+            made = work()
+            call.instances, call.bytes = made.instances, made.bytes
+            return made
+
+        return self._operate(call, run)
+
+    # ---- the data plane
+
+    def _call(self, kind: type[OutcomeT], *args: Any, **kwargs: Any) -> Call[OutcomeT]:
+        return Call(kind, *args, **kwargs, directory=self.directory, started=self.env.wall())
+
+    def _finish(self, call: Call[OutcomeT], outcome: OutcomeT) -> OutcomeT:
+        return call.finish(outcome, WORLD, self.env.wall(), self._recorder)
+
+    def _operate(self, call: Call[OutcomeT], work: Callable[[], OutcomeT]) -> Event:
+        """Run an operation on a worker thread; what fails between AEs becomes its outcome."""
+
+        def run() -> OutcomeT:
+            try:
+                outcome = work()
+            except AssociationError as error:
+                outcome = call.failed(error.trouble, error.comment)
+            return self._finish(call, outcome)
+
+        return self.env.submit(run)
+
+    def _train(self, call: Call[Stored], kept: Sequence[KeptInstance], propose: Sequence[str]) -> Train:
+        return Train(call.calling, call.peer, kept, self.env.wall, call.timeout, propose)
+
+    def _run(self, call: Call[Stored], train: Train, associations: int, *, requested: int) -> Stored:
+        """Send a train, and note in the call and in instance rows what it came to."""
+        train.run(associations)
+        rows = train.rows
+        call.instances, call.bytes = len(rows), sum(rows.bytes)
+        call.failures = requested - sum(map(is_success, rows.status))
+        call.sop_class, call.transfer_syntax = _distinct(rows.sop_class), _distinct(rows.transfer_syntax)
+        self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
+        code = NO_STATUS if train.status == SUCCESS and call.failures else train.status
+        return call.outcome(Status(code, train.comment), trouble=train.trouble, rows=rows)
+
+    def _forward_from(self, node: str) -> Callable[..., InstanceRows]:
+        """How ``node`` sends the sub-operations of a C-MOVE: through its own store, recorded as such."""
+
+        def forward(
+            destination: Peer,
+            kept: Sequence[KeptInstance],
+            originator: tuple[str, int],
+            proceed: Callable[[InstanceRows], bool],
+        ) -> InstanceRows:
+            call = self._call(Stored, "C-STORE", node, destination.node, DEFAULT_TIMEOUT)
+            train = self._train(call, kept, UNCOMPRESSED)
+            train.originator, train.proceed = originator, proceed
+            self._finish(call, self._run(call, train, 1, requested=len(kept)))
+            return train.rows
+
+        return forward
+
+
+def _distinct(values: Iterable[Any]) -> str:
+    """The value that all share, or the distinct ones joined as DICOM joins several values."""
+    return "\\".join(dict.fromkeys(values))

@@ -1,0 +1,192 @@
+"""C-MOVE and C-GET as SCP (PS3.4 sections C.4.2 and C.4.3): sub-operations counted, reported and cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import Any
+
+from pydicom import Dataset
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_GET, C_MOVE
+from pynetdicom.dsutils import decode, encode
+
+from simlab.network.live.acceptor import MODELS
+from simlab.network.live.association import AssociationError, store_on
+from simlab.network.live.directory import Directory, Peer
+from simlab.network.live.identifiers import query_from_data_set
+from simlab.network.live.server import KeptInstance, LiveServer
+from simlab.network.live.transfer import UNCOMPRESSED, choose_syntax, read_data_set
+from simlab.network.seam import NO_STATUS, Located, Status, is_success
+from simlab.records import InstanceRows
+from simlab.studies.study import InstanceReference
+
+PENDING = 0xFF00
+CANCELLED = 0xFE00
+SOME_FAILED = 0xB000
+ALL_FAILED = 0xA702
+UNKNOWN_DESTINATION = 0xA801
+UNABLE_TO_PROCESS = 0xC000
+
+Forward = Callable[[Peer, Sequence[KeptInstance], "tuple[str, int]", Callable[[InstanceRows], bool]], InstanceRows]
+"""Stores instances at a peer: (destination, instances, move originator, proceed) -> rows of what was tried."""
+
+
+class RetrieveService:
+    """Answers C-MOVE and C-GET requests for one node."""
+
+    def __init__(self, node: LiveServer, directory: Directory, forward: Forward) -> None:
+        self._node = node
+        self._directory = directory
+        self._forward = forward
+
+    def __call__(self, association: Association, request: C_MOVE | C_GET, context: Any) -> None:
+        """Serve one request. Runs on the association's thread, so its message queue is ours meanwhile."""
+        dialogue = _Dialogue(association, request, context)
+        located = self._locate(dialogue)
+        if located.status.code != 0:
+            dialogue.fail(located.status)
+            return
+        if isinstance(request, C_MOVE):
+            destination = self._directory.titled(str(request.MoveDestination).strip())
+            if destination is None:
+                dialogue.fail(Status(UNKNOWN_DESTINATION, f"unknown destination {request.MoveDestination}"))
+                return
+            dialogue.begin(located.references)
+            kept = self._fetch(dialogue, located.references)
+            originator = (str(association.requestor.ae_title), int(request.MessageID))
+            dialogue.take(self._forward(destination, kept, originator, dialogue.take))
+        else:
+            dialogue.begin(located.references)
+            for instance in self._fetch(dialogue, located.references):
+                if not dialogue.proceed():
+                    break
+                dialogue.count(instance.reference, _store_back(association, instance, dialogue))
+        dialogue.finish()
+
+    def _locate(self, dialogue: _Dialogue) -> Located:
+        try:
+            identifier = dialogue.identifier()
+        except Exception as error:  # noqa: BLE001 -- whatever pydicom makes of a peer's garbage
+            return Located((), Status(UNABLE_TO_PROCESS, f"identifier cannot be read: {error}"))
+        return self._node.locate(query_from_data_set(identifier, MODELS[dialogue.request.AffectedSOPClassUID]))
+
+    def _fetch(self, dialogue: _Dialogue, references: Sequence[InstanceReference]) -> list[KeptInstance]:
+        """The instances' files; what is indexed but cannot be fetched counts as failed."""
+        kept = []
+        for reference in references:
+            instance = self._node.fetch(reference)
+            if instance is None:
+                dialogue.count(reference, NO_STATUS)
+            else:
+                kept.append(instance)
+        return kept
+
+
+def _store_back(association: Association, instance: KeptInstance, dialogue: _Dialogue) -> int:
+    """C-STORE sub-operation of a C-GET on the same association. Returns the DIMSE status, NO_STATUS if none came."""
+    accepted = {
+        str(context.transfer_syntax[0]): int(context.context_id)
+        for context in association.accepted_contexts
+        if context.abstract_syntax == instance.reference.sop_class and context.as_scu
+    }
+    try:
+        preference = (instance.transfer_syntax, *UNCOMPRESSED)
+        syntax, context_id = choose_syntax(instance.transfer_syntax, accepted, preference)
+        data_set = read_data_set(instance, syntax)
+        return store_on(association, instance.reference, context_id, data_set, dialogue.next_message_id()).code
+    except AssociationError:
+        return NO_STATUS
+
+
+class _Dialogue:
+    """One C-MOVE or C-GET on the wire: its responses, counts and cancellation."""
+
+    def __init__(self, association: Association, request: C_MOVE | C_GET, context: Any) -> None:
+        self.association = association
+        self.request = request
+        self._context = context
+        self._remaining: dict[str, InstanceReference] = {}
+        self._completed = 0
+        self._warning = 0
+        self._failed: list[str] = []
+        self._cancelled = False
+        self._message_id = int(request.MessageID)
+
+    def identifier(self) -> Dataset:
+        """The request's identifier. Raises pydicom's errors on garbage."""
+        syntax = self._context.transfer_syntax[0]
+        return decode(self.request.Identifier, syntax.is_implicit_VR, syntax.is_little_endian)
+
+    def next_message_id(self) -> int:
+        """A message ID for a sub-operation, distinct from the request's."""
+        self._message_id = self._message_id % 0xFFFF + 1
+        return self._message_id
+
+    def begin(self, references: Sequence[InstanceReference]) -> None:
+        """Sub-operations are known; none has been done."""
+        self._remaining = {reference.sop_instance: reference for reference in references}
+
+    def take(self, rows: InstanceRows) -> bool:
+        """Count rows that have not been counted yet; False if the peer cancelled."""
+        for uid, sop_class, status in zip(rows.sop_instance, rows.sop_class, rows.status, strict=True):
+            if uid in self._remaining:
+                self.count(InstanceReference(sop_class, uid), status)
+        return self.proceed()
+
+    def count(self, reference: InstanceReference, status: int) -> None:
+        """One sub-operation is done; tell the peer while more remain."""
+        del self._remaining[reference.sop_instance]
+        if status == 0:
+            self._completed += 1
+        elif is_success(status):
+            self._warning += 1
+        else:
+            self._failed.append(reference.sop_instance)
+        if self._remaining and self.association.is_established:
+            self._respond(PENDING)
+
+    def proceed(self) -> bool:
+        """False if the peer cancelled or the association has ended."""
+        self._cancelled = self._cancelled or self.request.MessageID in self.association.dimse.cancel_req
+        return not self._cancelled and bool(self.association.is_established)
+
+    def fail(self, status: Status) -> None:
+        """Answer with a failure before any sub-operation."""
+        self._respond(status.code, status.comment)
+
+    def finish(self) -> None:
+        """Send the final response (PS3.4 tables C.4-2 and C.4-3)."""
+        if not self.association.is_established:
+            return
+        if self._cancelled and self._remaining:
+            self._respond(CANCELLED)
+            return
+        self._failed.extend(self._remaining)  # never tried: the association to the destination failed
+        self._remaining = {}
+        if not self._failed:
+            self._respond(SOME_FAILED if self._warning else 0x0000)
+        elif self._completed or self._warning:
+            self._respond(SOME_FAILED)
+        else:
+            self._respond(ALL_FAILED, "no sub-operation succeeded")
+
+    def _respond(self, status: int, comment: str = "") -> None:
+        response = type(self.request)()
+        response.MessageIDBeingRespondedTo = self.request.MessageID
+        response.AffectedSOPClassUID = self.request.AffectedSOPClassUID
+        response.Status = status
+        if comment:
+            response.ErrorComment = comment[:64]
+        if status in (PENDING, CANCELLED):
+            response.NumberOfRemainingSuboperations = len(self._remaining)
+        if status == PENDING or status in (0x0000, CANCELLED, SOME_FAILED, ALL_FAILED):
+            response.NumberOfCompletedSuboperations = self._completed
+            response.NumberOfFailedSuboperations = len(self._failed)
+            response.NumberOfWarningSuboperations = self._warning
+        if self._failed and status in (CANCELLED, SOME_FAILED, ALL_FAILED):
+            identifier = Dataset()
+            identifier.FailedSOPInstanceUIDList = self._failed
+            syntax = self._context.transfer_syntax[0]
+            response.Identifier = BytesIO(encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian) or b"")
+        self.association.dimse.send_msg(response, self._context.context_id)
