@@ -8,11 +8,11 @@ a study are spelt in small letters, so that the three can never be confused.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import Self
 
-import pandas as pd
+from simlab.studies.study import InstanceReference
 
 DIMSE_OPERATIONS = (
     "C-ECHO",
@@ -79,6 +79,14 @@ class InstanceRows:
     def __len__(self) -> int:
         return len(self.sop_instance)
 
+    @classmethod
+    def of(cls, references: Iterable[InstanceReference]) -> Self:
+        """Rows that say no more than which instances they are."""
+        rows = cls()
+        for reference in references:
+            rows.append(reference.sop_instance, reference.sop_class, "", 0, 0.0, 0.0, 0)
+        return rows
+
     def append(
         self,
         sop_instance: str,
@@ -106,13 +114,19 @@ class InstanceRows:
 
 @dataclass(frozen=True, slots=True)
 class InstanceBatch:
-    """The instance rows of one C-STORE operation, with what they have in common."""
+    """The instance rows of one operation, with what they have in common.
+
+    Besides C-STORE, the ledger of what was made, derived and committed is kept in this form; times and statuses say
+    nothing there.
+    """
 
     world: str
     node: str
     peer: str
     study: str
     rows: InstanceRows
+    operation: str = "C-STORE"
+    """C-STORE, ``make``, ``derive``, or N-EVENT-REPORT for what an archive has committed to."""
 
 
 class Recorder:
@@ -139,29 +153,3 @@ class Recorder:
             taken = self._records, self._batches
             self._records, self._batches = [], []
         return taken
-
-
-RECORD_COLUMNS = tuple(f.name for f in fields(Record))
-INSTANCE_COLUMNS = ("world", "node", "peer", "study", *(f.name for f in fields(InstanceRows)))
-
-
-def records_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """A DataFrame with one row per record, the columns of :class:`Record`, sorted by ``finished``."""
-    frame = pd.DataFrame([asdict(r) for r in records], columns=list(RECORD_COLUMNS))
-    return frame.sort_values("finished", kind="stable", ignore_index=True)
-
-
-def instances_frame(batches: Sequence[InstanceBatch]) -> pd.DataFrame:
-    """A DataFrame with one row per C-STORE, the columns of ``INSTANCE_COLUMNS``, sorted by ``finished``."""
-    columns: dict[str, list[object]] = {name: [] for name in INSTANCE_COLUMNS}
-    for batch in batches:
-        for name in ("world", "node", "peer", "study"):
-            columns[name].extend([getattr(batch, name)] * len(batch.rows))
-        for column in fields(InstanceRows):
-            columns[column.name].extend(getattr(batch.rows, column.name))
-    return pd.DataFrame(columns).sort_values("finished", kind="stable", ignore_index=True)
-
-
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as Parquet, columns and dtypes kept."""
-    frame.to_parquet(path, index=False)

@@ -260,7 +260,7 @@ class Network(Protocol):
         study: str = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
-        """N-EVENT-REPORT, on association ``on`` if it is given and still open, else on a new one. Value: :class:`Outcome`."""
+        """N-EVENT-REPORT, on association ``on`` if it is still open, else on a new one. Value: :class:`Outcome`."""
 
     def make(self, node: str, study: Study) -> Event:
         """Acquire: the node makes the instances and keeps them locally. Value: :class:`Made`."""

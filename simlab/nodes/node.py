@@ -1,20 +1,19 @@
-"""What every node has, whatever its kind: its place in a world, its clocks, and polite refusals of what it does not offer."""
+"""What every node has, whatever its kind: its place in a world, its clocks, and refusals of what it does not offer."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import simpy
 
 from simlab.draws import Draws
 from simlab.network.query import Identifier, Query
 from simlab.network.seam import Answer, CommitmentReport, CommitmentRequest, Located, Network, Status
-from simlab.records import Record, Recorder
+from simlab.records import InstanceBatch, InstanceRows, Record, Recorder
+from simlab.studies.study import InstanceReference
 from simlab.topology.model import NodeSpec, Topology
 
 NOT_OFFERED = Status(0x0122, "SOP class not supported")
@@ -34,6 +33,8 @@ class Node:
     """A folder of the node's own (its local disk); the virtual world leaves it alone."""
     run_id: str = ""
     """Enters the UIDs, so that a later run against a real PACS does not meet its own instances again."""
+    hand_in: Callable[[Callable[[], object]], None] = field(default=lambda completion: completion())
+    """How any thread has something done on the environment's own thread; the virtual world has only that one."""
     notifications: simpy.Store = field(init=False)
     """What the node's service or model tells its workflow, in the order in which it happened."""
 
@@ -61,6 +62,19 @@ class Node:
     def scenario_time(self) -> datetime:
         """The time of day in the scenario: what fills DICOM dates."""
         return self.topology.epoch + timedelta(seconds=self.env.now * self.topology.compress)
+
+    def notify(self, notification: object) -> None:
+        """Put out a notification to the node's workflow. Called by its service or model, from any thread."""
+        self.hand_in(lambda: self.notifications.put(notification))
+
+    def titled(self, ae_title: str) -> str | None:
+        """The node with an AE title, by the topology that everybody is configured with; None for a stranger."""
+        return next((name for name, spec in self.topology.nodes.items() if spec.ae_title == ae_title), None)
+
+    def committed(self, archive: str, study: str, references: Iterable[InstanceReference]) -> None:
+        """Enter into the ledger that an archive has committed to these instances."""
+        rows = InstanceRows.of(references)
+        self.recorder.add_instances(InstanceBatch(self.world, self.name, archive, study, rows, "N-EVENT-REPORT"))
 
     def milestone(self, name: str, study: str, comment: str = "") -> None:
         """Record that a study has reached a milestone (one of ``records.MILESTONES``)."""

@@ -1,1 +1,1 @@
-"""Pictures and pages out of numbers: the network, plots, tables, and the HTML report."""
+"""Pictures, pages and tables for people. The only room that imports matplotlib, jinja2 and rich."""

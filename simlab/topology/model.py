@@ -5,19 +5,42 @@ A node's own settings are declared by its kind (``nodes/<kind>/spec.py``), deriv
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NaiveDatetime,
+    SerializeAsAny,
+    WithJsonSchema,
+    model_validator,
+)
 
-from simlab.units import Bandwidth, Duration
+from simlab.errors import UnitError
+from simlab.units import Bandwidth, Duration, parse_threshold
+from simlab.wording import shown
+
+FieldPath: TypeAlias = tuple[str | int, ...]
+"""Where in a topology something stands: keys of mappings and indices of lists, from the top."""
+
+
+class Mistake(NamedTuple):
+    """Something wrong in a topology."""
+
+    path: FieldPath
+    message: str
+    """What is wrong; what was expected."""
 
 
 class Frozen(BaseModel):
     """A value: immutable, and closed to keys that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +53,52 @@ class Refers:
     kinds: tuple[str, ...]
 
 
-AETitle = Annotated[str, Field(min_length=1, max_length=16)]
+def _ae_title(title: str) -> str:
+    """Check the AE value representation (PS3.5 section 6.2).
+
+    Leading and trailing spaces are not significant on the wire, so a title that has them would never compare equal.
+    """
+    expected = "expected 1 to 16 printable ASCII characters, no backslash, no space at either end"
+    if not 1 <= len(title) <= 16:
+        raise ValueError(f"AE title {shown(title)} has {len(title)} characters; {expected}")
+    if title != title.strip(" ") or any(not " " <= c <= "~" or c == "\\" for c in title):
+        raise ValueError(f"AE title {shown(title)} is not allowed; {expected}")
+    return title
+
+
+def _threshold(text: str) -> str:
+    if text:
+        try:
+            parse_threshold(text)
+        except UnitError as error:
+            raise ValueError(str(error)) from None
+    return text
+
+
+AETitle = Annotated[
+    str,
+    AfterValidator(_ae_title),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$",
+            "description": "Application Entity title: 1 to 16 printable ASCII characters without a backslash",
+        }
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
+NodeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+LocalTime = Annotated[
+    NaiveDatetime,
+    # Not JSON schema's "date-time", which demands a time zone.
+    WithJsonSchema({"type": "string", "description": "a date and time", "examples": ["2026-01-15T08:00"]}),
+]
+ThresholdText = Annotated[
+    str,
+    AfterValidator(_threshold),
+    WithJsonSchema({"type": "string", "description": "a bound on a duration", "examples": ["< 2 s", ">= 100 ms"]}),
+]
+"""Text for :func:`simlab.units.parse_threshold`; empty expects nothing."""
 
 
 class NodeSpec(Frozen):
@@ -47,6 +114,14 @@ class NodeSpec(Frozen):
     """``known`` rejects association requests from AE titles that are not in the topology."""
     maximum_associations: Annotated[int, Field(ge=1)] = 100
 
+    def check(self, topology: Topology, name: str) -> Iterator[Mistake]:
+        """Yield what is wrong with this node, called ``name``, as part of the whole. Paths start at the node.
+
+        Called once every reference of the topology is known to be good.
+        """
+        del topology, name  # the kinds that need them override this
+        return iter(())
+
 
 class LinkSpec(Frozen):
     """A link between two sites, shared by all associations on it."""
@@ -54,7 +129,7 @@ class LinkSpec(Frozen):
     between: tuple[str, str]
     latency: Duration = 0.0002
     """One way, in seconds."""
-    bandwidth: Bandwidth = 125e6
+    bandwidth: Annotated[Bandwidth, Field(gt=0)] = 125e6
     """Per direction, in bytes per second."""
 
 
@@ -70,11 +145,20 @@ class Expectation(Frozen):
     node: str = ""
     """The node that asks; empty for all."""
     operation: str = ""
-    p50: str = ""
-    p95: str = ""
-    p99: str = ""
-    failures: int | None = None
-    lost: int | None = None
+    """As in a record's ``operation``; empty for all that go over the wire."""
+    p50: ThresholdText = ""
+    p95: ThresholdText = ""
+    p99: ThresholdText = ""
+    failures: Annotated[int, Field(ge=0)] | None = None
+    """At most so many failures."""
+    lost: Annotated[int, Field(ge=0)] | None = None
+    """At most so many instances lost."""
+
+    @model_validator(mode="after")
+    def _expects_something(self) -> Self:
+        if not (self.p50 or self.p95 or self.p99) and self.failures is None and self.lost is None:
+            raise ValueError("nothing is expected here; expected p50, p95, p99, failures or lost")
+        return self
 
 
 class Topology(Frozen):
@@ -84,15 +168,20 @@ class Topology(Frozen):
     name: str
     description: str = ""
     seed: int = 1
-    duration: Duration = 60.0
+    duration: Annotated[Duration, Field(gt=0)] = 60.0
     """Run seconds during which orders are placed; what was ordered is then finished."""
     finish_within: Duration = 120.0
     """Run seconds after ``duration`` within which everything ordered must have come to its end."""
     compress: Annotated[float, Field(gt=0)] = 1.0
     """Divides clinical waits (arrivals, acquisition, reading), never the network or a protocol's time-outs."""
-    epoch: datetime = datetime(2026, 1, 15, 8, 0)
+    epoch: LocalTime = datetime(2026, 1, 15, 8, 0)
     """Scenario time at run second 0."""
     sites: dict[str, SiteSpec] = {}
-    nodes: dict[str, SerializeAsAny[NodeSpec]]
+    """Sites with a label. If there are any, every site must be among them; otherwise the nodes' sites are all."""
+    nodes: dict[NodeName, SerializeAsAny[NodeSpec]]
     links: tuple[LinkSpec, ...] = ()
     expect: tuple[Expectation, ...] = ()
+
+    def link(self, site: str, other: str) -> LinkSpec | None:
+        """Return the link that joins two sites, in whichever order it names them; None within a site."""
+        return next((link for link in self.links if set(link.between) == {site, other}), None)

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydicom import Dataset
 
-from simlab.network.live.association import Handlers, Requestor, contexts_for
+from simlab.network.live.association import AssociationError, Handlers, Requestor, contexts_for
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.operation import Operation, OutcomeT
-from simlab.network.seam import Retrieved, is_success
+from simlab.network.seam import Retrieved, Trouble, is_success
 
 QUERY_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 """Explicit, then Implicit VR Little Endian: for everything but storage."""
@@ -26,8 +26,11 @@ class Call(Operation[OutcomeT]):
 
     @property
     def peer(self) -> Peer:
-        """The target as an AE."""
-        return self.directory.node(self.target)
+        """The target as an AE. Raises AssociationError for one without a known address."""
+        try:
+            return self.directory.node(self.target)
+        except KeyError:
+            raise AssociationError(Trouble.UNREACHABLE, f"nobody knows where {self.target or 'that AE'} is") from None
 
     @property
     def calling(self) -> str:

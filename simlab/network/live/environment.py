@@ -62,7 +62,7 @@ class LiveEnvironment(simpy.Environment):
     def promise(self) -> tuple[Event, Callable[[Any], None]]:
         """An event, and the function by which any thread may make it succeed with a value (once)."""
         event = self.event()
-        return event, lambda value: self.hand_in(lambda: event.succeed(value))
+        return event, lambda value: self.hand_in(partial(event.succeed, value))
 
     # ---- the environment's thread
 
@@ -79,7 +79,7 @@ class LiveEnvironment(simpy.Environment):
             except Exception as error:  # noqa: BLE001 -- carried to the environment's thread, not swallowed
                 self.hand_in(partial(event.fail, error))
             else:
-                self.hand_in(lambda: event.succeed(value))
+                self.hand_in(partial(event.succeed, value))
 
         self._pool.submit(run)
         return event
@@ -106,8 +106,12 @@ class LiveEnvironment(simpy.Environment):
         while self._inbox:
             happened, completion = self._inbox.popleft()
             gate = self.timeout(max(0.0, happened - self.now))
-            gate.callbacks.append(lambda _, completion=completion: completion())
+            gate.callbacks.append(partial(_run, completion))
 
     def close(self) -> None:
         """Let go of the worker threads; those still at work end by their own time-outs."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(completion: Callable[[], object], _: Event) -> None:
+    completion()

@@ -303,6 +303,7 @@ class LiveNetwork:
         call = self._call(Outcome, "N-EVENT-REPORT", source, target, timeout, sop_class, study, instances=count)
 
         def send(association: Association) -> Dataset:
+            response: Dataset
             response, _ = association.send_n_event_report(
                 commitment.report_to_data_set(report), commitment.event_type(report), sop_class, commitment.SOP_INSTANCE
             )
@@ -344,6 +345,9 @@ class LiveNetwork:
         def run() -> Made:
             made = work()
             call.instances, call.bytes = made.instances, made.bytes
+            if made.study is not None:
+                rows = InstanceRows.of(made.study.references)
+                self._recorder.add_instances(InstanceBatch(WORLD, node, "", study, rows, operation))
             return made
 
         return self._operate(call, run)
@@ -351,7 +355,9 @@ class LiveNetwork:
     # ---- the data plane
 
     def _call(self, kind: type[OutcomeT], *args: Any, **kwargs: Any) -> Call[OutcomeT]:
-        return Call(kind, *args, **kwargs, directory=self.directory, started=self.env.wall())
+        call = Call(kind, *args, **kwargs, directory=self.directory)
+        call.started = self.env.wall()
+        return call
 
     def _finish(self, call: Call[OutcomeT], outcome: OutcomeT) -> OutcomeT:
         return call.finish(outcome, WORLD, self.env.wall(), self._recorder)

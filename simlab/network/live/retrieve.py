@@ -116,7 +116,8 @@ class _Dialogue:
     def identifier(self) -> Dataset:
         """The request's identifier. Raises pydicom's errors on garbage."""
         syntax = self._context.transfer_syntax[0]
-        return decode(self.request.Identifier, syntax.is_implicit_VR, syntax.is_little_endian)
+        identifier: Dataset = decode(self.request.Identifier, syntax.is_implicit_VR, syntax.is_little_endian)
+        return identifier
 
     def next_message_id(self) -> int:
         """A message ID for a sub-operation, distinct from the request's."""

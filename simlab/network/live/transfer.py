@@ -140,7 +140,7 @@ def read_data_set(instance: KeptInstance, syntax: str) -> bytes:
         return data_set
     source, target = UID(instance.transfer_syntax), UID(syntax)
     parsed = decode(BytesIO(data_set), source.is_implicit_VR, source.is_little_endian)
-    encoded = encode(parsed, target.is_implicit_VR, target.is_little_endian)
+    encoded: bytes | None = encode(parsed, target.is_implicit_VR, target.is_little_endian)
     if encoded is None:
         raise ValueError(f"{instance.path} cannot be encoded in {target.name}")
     return encoded

@@ -151,10 +151,10 @@ class VirtualNetwork:
             server = self._nodes[target].server
             yield self._passing(call, self._times.association + self._times.message)
             located = server.locate(query)
-            stored = []
+            statuses: list[int] = []
             for held in server.recall(located.references):
-                stored.append((yield self.store(target, destination, held, timeout=timeout)))
-            statuses = [status for outcome in stored for status in outcome.rows.status]
+                stored: Stored = yield self.store(target, destination, held, timeout=timeout)
+                statuses += stored.rows.status
             return self._retrieved(call, statuses, located.status)
 
         return self.env.process(self._operate(call, steps()))
@@ -304,6 +304,8 @@ class VirtualNetwork:
         if study is None:
             return call.outcome(Status(NO_STATUS, "nothing received to derive from"))
         call.instances, call.bytes = study.count, study.nominal_bytes
+        rows = InstanceRows.of(study.references)
+        self._recorder.add_instances(InstanceBatch(WORLD, call.source, "", study.uid, rows, call.name))
         return call.outcome(study=study, instances=call.instances, bytes=call.bytes)
 
     # ---- the data plane

@@ -1,0 +1,75 @@
+"""Whether a run did what its topology expects of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from simlab.analysis.oracle import InstanceCounts
+from simlab.records import DIMSE_OPERATIONS
+from simlab.topology.model import Expectation
+from simlab.units import format_duration, parse_threshold
+
+PERCENTILES = ("p50", "p95", "p99")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One threshold, what was measured against it, and whether it held."""
+
+    expectation: str
+    """Such as "ct1 C-STORE p95 < 2 s"."""
+    measured: str
+    passed: bool
+
+
+NOTHING = "nothing measured"
+"""An expectation about something that never happened is not met: a silent node must not pass."""
+
+
+def judge(expectations: Iterable[Expectation], operations: pd.DataFrame, counts: InstanceCounts) -> list[Verdict]:
+    """One verdict per threshold. ``operations`` is the table of :func:`simlab.analysis.operations.operations_table`.
+
+    An expectation that names no operation is about all that go over the wire, not about a node's local work.
+    A percentile must hold for every (node, peer, operation) that the expectation matches, so the worst is compared;
+    failures are added up over all of them, and lost instances are counted over the whole run.
+    """
+    return [verdict for expectation in expectations for verdict in _verdicts(expectation, operations, counts)]
+
+
+def _verdicts(expectation: Expectation, operations: pd.DataFrame, counts: InstanceCounts) -> Iterable[Verdict]:
+    rows = _matching(expectation, operations)
+    subject = " ".join(word for word in (expectation.node, expectation.operation) if word) or "every operation"
+    for percentile in PERCENTILES:
+        if text := getattr(expectation, percentile):
+            threshold = parse_threshold(text)
+            worst = float(rows[percentile].max() if threshold.operator.startswith("<") else rows[percentile].min())
+            measured = NOTHING if pd.isna(worst) else format_duration(worst)
+            yield Verdict(f"{subject} {percentile} {text}", measured, threshold.holds(worst))
+    if expectation.failures is not None:
+        failures = int(rows["failures"].sum())
+        yield Verdict(
+            f"{subject} failures <= {expectation.failures}",
+            str(failures) if len(rows) else NOTHING,
+            len(rows) > 0 and failures <= expectation.failures,
+        )
+    if expectation.lost is not None:
+        yield Verdict(
+            f"lost instances <= {expectation.lost}",
+            str(counts.lost) if counts.stored else NOTHING,
+            counts.stored > 0 and counts.lost <= expectation.lost,
+        )
+
+
+def _matching(expectation: Expectation, operations: pd.DataFrame) -> pd.DataFrame:
+    node, operation = (operations.index.get_level_values(level) for level in ("node", "operation"))
+    wanted = pd.Series(data=True, index=operations.index)
+    if expectation.node:
+        wanted &= node == expectation.node
+    if expectation.operation:
+        wanted &= operation == expectation.operation
+    else:
+        wanted &= operation.isin(DIMSE_OPERATIONS)
+    return operations[wanted]

@@ -1,0 +1,97 @@
+"""Statistics per operation, and throughput over time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from simlab.analysis.measurements import OPERATION_ORDER, busy_seconds, measurements, store_measurements
+
+PERCENTILES = (50, 95, 99)
+
+OPERATION_COLUMNS = ("count", "failures", "rate", "bytes", "throughput", "p50", "p95", "p99")
+
+_SHORTEST = 1e-6
+"""Seconds. A transfer that took no time at all is spread over this, so that its rate is finite."""
+
+
+def operations_table(records: pd.DataFrame, instances: pd.DataFrame, seconds: float) -> pd.DataFrame:
+    """Statistics per (node, peer, operation), operations on the wire first.
+
+    Columns: ``count`` and ``failures`` (instances for C-STORE, operations for all others), ``rate`` (count per second
+    over the ``seconds`` that the run took), ``bytes``, ``throughput`` (bytes per second over the time in which at least
+    one such operation was under way, so that idle time does not dilute it; NaN without bytes), and the latency
+    percentiles ``p50``, ``p95`` and ``p99`` in seconds (numpy's linear interpolation; NaN if nothing was sent).
+    """
+    keys = ["node", "peer", "operation"]
+    rows = {key: _statistics(group) for key, group in measurements(records, instances).groupby(keys)}
+    # A store whose association was refused leaves a record, but may leave no instance rows: its failures still count.
+    stores = records[records["operation"] == "C-STORE"].groupby(keys)[["instances", "failures"]].sum()
+    for key, (instances_tried, failures) in zip(stores.index, stores.to_numpy(dtype=int), strict=True):
+        row = rows.setdefault(key, dict.fromkeys(OPERATION_COLUMNS, np.nan) | {"count": 0, "failures": 0, "bytes": 0})
+        row["failures"] = max(row["failures"], int(failures))
+        row["count"] = max(row["count"], int(instances_tried), row["failures"])
+    index = pd.MultiIndex.from_tuples(sorted(rows, key=_position), names=keys)
+    table = pd.DataFrame([rows[key] for key in index], index=index, columns=list(OPERATION_COLUMNS))
+    table["rate"] = table["count"] / seconds if seconds > 0 else np.nan
+    return table.astype({"count": int, "failures": int, "bytes": int})
+
+
+def _position(key: tuple[Hashable, ...]) -> tuple[bool, str, int, str]:
+    """Local work after operations on the wire; then by node, and in the order of ``OPERATION_ORDER``."""
+    node, peer, operation = map(str, key)
+    return not peer, node, OPERATION_ORDER.index(operation), peer
+
+
+def _statistics(group: pd.DataFrame) -> dict[str, float]:
+    moved = group[group["bytes"] > 0]
+    busy = busy_seconds(moved["started"], moved["finished"])
+    latency = group["latency"].dropna().to_numpy(dtype=float)
+    percentiles = np.percentile(latency, PERCENTILES) if len(latency) else np.full(len(PERCENTILES), np.nan)
+    return {
+        "count": len(group),
+        "failures": int(group["failed"].sum()),
+        "bytes": int(moved["bytes"].sum()),
+        "throughput": moved["bytes"].sum() / busy if busy > 0 else np.nan,
+        **{f"p{percentile}": float(value) for percentile, value in zip(PERCENTILES, percentiles, strict=True)},
+    }
+
+
+def throughput_series(instances: pd.DataFrame, bin_seconds: float) -> pd.DataFrame:
+    """Throughput over time: a row per bin, indexed by its start in run seconds, a column per (node, peer).
+
+    Values are 10^6 bytes per second. Only what arrived counts, each instance spread evenly over its own transfer.
+    """
+    stores = store_measurements(instances)
+    arrived = stores[stores["bytes"] > 0]
+    end = float(arrived["finished"].max()) if len(arrived) else 0.0
+    edges = np.arange(max(int(np.ceil(end / bin_seconds)), 1) + 1, dtype=np.float64) * np.float64(bin_seconds)
+    columns = {
+        key: np.diff(_delivered(group, edges)).clip(min=0.0) / bin_seconds / 1e6
+        for key, group in arrived.groupby(["node", "peer"])
+    }
+    index = pd.Index(edges[:-1], name="seconds")
+    series = pd.DataFrame(columns, index=index)
+    return series.rename_axis(columns=["node", "peer"]) if columns else series
+
+
+def _delivered(transfers: pd.DataFrame, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Bytes delivered until each of ``times``: a sum of ramps, one per transfer."""
+    started = transfers["started"].to_numpy(dtype=float)
+    finished = np.maximum(transfers["finished"].to_numpy(dtype=float), started + _SHORTEST)
+    slopes = transfers["bytes"].to_numpy(dtype=float) / (finished - started)
+    return _ramps(started, slopes, times) - _ramps(finished, slopes, times)
+
+
+def _ramps(
+    starts: npt.NDArray[np.float64], slopes: npt.NDArray[np.float64], times: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Sum of ``slope * max(time - start, 0)`` at each time, without a loop over transfers and times."""
+    order = np.argsort(starts)
+    begun = np.searchsorted(starts[order], times)
+    slope = np.concatenate(([0.0], np.cumsum(slopes[order])))
+    offset = np.concatenate(([0.0], np.cumsum(slopes[order] * starts[order])))
+    return slope[begun] * times - offset[begun]

@@ -1,0 +1,65 @@
+"""A finished run: what was asked for, what happened, and what was found out about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from simlab.analysis.expectations import Verdict, judge
+from simlab.analysis.operations import operations_table
+from simlab.analysis.oracle import InstanceCounts
+from simlab.analysis.studies import studies_table
+from simlab.topology.model import Topology
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a finished run knows. Tables and verdicts follow from it, and are made when first asked for."""
+
+    topology: Topology
+    world: str
+    seed: int
+    started_at: datetime
+    """By the wall clock."""
+    elapsed: float
+    """Run seconds from the start to the end of the last operation."""
+    records: pd.DataFrame
+    """As from :func:`simlab.analysis.frames.records_frame`."""
+    instances: pd.DataFrame
+    """As from :func:`simlab.analysis.frames.instances_frame`."""
+    counts: InstanceCounts
+    generator: Mapping[str, float] = field(default_factory=dict)
+    """How the generator itself fared: ``lag_p99`` in seconds, ``cpu`` as the share of one core."""
+    notices: tuple[str, ...] = ()
+    """Sentences that a reader must know to understand the numbers."""
+    complete: bool = True
+    """Everything ordered came to its end; False if the run was cut short."""
+    path: Path | None = None
+    """The folder that it was saved to or loaded from."""
+
+    @cached_property
+    def operations(self) -> pd.DataFrame:
+        """Statistics per (node, peer, operation); see :func:`operations_table`."""
+        return operations_table(self.records, self.instances, self.elapsed)
+
+    @cached_property
+    def studies(self) -> pd.DataFrame:
+        """One row per study; see :func:`studies_table`."""
+        return studies_table(self.records)
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """One per threshold that the topology expects."""
+        return judge(self.topology.expect, self.operations, self.counts)
+
+    @property
+    def verdict(self) -> str:
+        """``incomplete``, ``failed`` or ``passed``."""
+        if not self.complete:
+            return "incomplete"
+        return "passed" if all(verdict.passed for verdict in self.verdicts) else "failed"

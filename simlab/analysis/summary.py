@@ -1,0 +1,79 @@
+"""What is kept of a run: ``summary.json`` (seconds and bytes throughout), and the two frames it was made from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from simlab.analysis.frames import write_parquet
+from simlab.analysis.oracle import InstanceCounts
+from simlab.analysis.run import Run
+from simlab.analysis.studies import split_clinical, study_times
+from simlab.topology.model import Topology
+
+SUMMARY_FILE = "summary.json"
+RECORDS_FILE = "records.parquet"
+INSTANCES_FILE = "instances.parquet"
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """All numbers of a run, ready for JSON: seconds, bytes, bytes per second; what was not measured is None."""
+    studies = run.studies.join(split_clinical(run.studies))
+    return {
+        "name": run.topology.name,
+        "world": run.world,
+        "seed": run.seed,
+        "duration": run.topology.duration,
+        "compress": run.topology.compress,
+        "started_at": run.started_at.isoformat(),
+        "elapsed": run.elapsed,
+        "complete": run.complete,
+        "verdict": run.verdict,
+        "operations": _rows(run.operations),
+        "studies": _rows(studies),
+        "study_times": _rows(study_times(run.studies).rename_axis("time")),
+        "instances": asdict(run.counts),
+        "expect": [asdict(verdict) for verdict in run.verdicts],
+        "generator": dict(run.generator),
+        "notices": list(run.notices),
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table as a list of JSON objects, its index included."""
+    # pandas' own writer turns NaN into null and numpy's numbers into JSON's; 15 digits keep every float64 apart.
+    rows: list[dict[str, Any]] = json.loads(table.reset_index().to_json(orient="records", double_precision=15))
+    return rows
+
+
+def save(run: Run, folder: Path) -> None:
+    """Write the run's numbers into a folder: ``summary.json``, ``records.parquet``, ``instances.parquet``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_parquet(run.records, folder / RECORDS_FILE)
+    write_parquet(run.instances, folder / INSTANCES_FILE)
+    text = json.dumps(summary(run), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load(folder: Path, topology: Topology) -> Run:
+    """Read a run back. The topology comes from the lab, which alone knows every kind of node."""
+    told = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    return Run(
+        topology=topology,
+        world=told["world"],
+        seed=told["seed"],
+        started_at=datetime.fromisoformat(told["started_at"]),
+        elapsed=told["elapsed"],
+        records=pd.read_parquet(folder / RECORDS_FILE),
+        instances=pd.read_parquet(folder / INSTANCES_FILE),
+        counts=InstanceCounts(**told["instances"]),
+        generator=told["generator"],
+        notices=tuple(told["notices"]),
+        complete=told["complete"],
+        path=folder,
+    )

@@ -1,0 +1,41 @@
+"""The names of the archive's folders and files: a person can browse them, on any system."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from simlab.network.query import Level
+from simlab.nodes.archive.header import Header
+
+LONGEST_NAME = 48
+"""Characters of one folder's name: four levels of it stay within the 260 that Windows allows a path."""
+
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices."""
+
+
+def safe_name(text: str, otherwise: str) -> str:
+    """A name for a file or folder on any system, as near to ``text`` as can be; ``otherwise`` if nothing is left."""
+    normal = unicodedata.normalize("NFC", text)
+    kept = "".join(char if char.isalnum() or char in " -_.,^()+" else "_" for char in normal)
+    name = kept[:LONGEST_NAME].strip(" .") or otherwise
+    return f"_{name}" if _RESERVED.fullmatch(name) else name
+
+
+def patient_folder(header: Header) -> str:
+    """The folder of a patient, below the root."""
+    return safe_name(header.unique(Level.PATIENT), "no patient ID")
+
+
+def study_folder(header: Header) -> str:
+    """The folder of a study, below its patient: its date, and its accession number or the end of its UID."""
+    date = header.text(Level.STUDY, "StudyDate")
+    accession = header.text(Level.STUDY, "AccessionNumber")
+    return safe_name(f"{date or 'no date'} {accession or header.unique(Level.STUDY)[-12:]}", "study")
+
+
+def series_folder(header: Header) -> str:
+    """The folder of a series, below its study: number, modality, description."""
+    words = (header.text(Level.SERIES, keyword) for keyword in ("SeriesNumber", "Modality", "SeriesDescription"))
+    return safe_name(" ".join(word for word in words if word), "series")

@@ -1,0 +1,34 @@
+"""What an archive does on its own account: it reports what it commits to."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, cast
+
+from simpy import Event
+
+from simlab.network.seam import CommitmentRequest
+from simlab.nodes.archive.decisions import Holdings, HoldsInstances, decide_commitment
+from simlab.nodes.archive.spec import ArchiveSpec
+from simlab.nodes.node import Node
+
+
+def run(node: Node, archive: HoldsInstances) -> Generator[Event, Any, None]:
+    """Answer commitment requests as they come, side by side."""
+    while True:
+        request: CommitmentRequest = yield node.notifications.get()
+        node.env.process(report(node, archive.holdings, request))
+
+
+def report(node: Node, holdings: Holdings, request: CommitmentRequest) -> Generator[Event, Any, None]:
+    """Report on one request: truthfully, and on the association that the topology asks for."""
+    spec = cast("ArchiveSpec", node.spec)
+    yield node.protocol(spec.report_delay)
+    requester = node.titled(request.requester)
+    if requester is None and spec.report == "new":
+        return  # nobody knows where a stranger listens
+    held, conflicting = holdings.holds(request.references), holdings.conflicts(request.references)
+    answer = decide_commitment(request.transaction, request.references, held, conflicting)
+    yield node.network.report_commitment(
+        node.name, requester or "", answer, on=request.association if spec.report == "same" else None
+    )

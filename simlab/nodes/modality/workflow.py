@@ -1,0 +1,202 @@
+"""What a scanner does: one patient after the other on the table, and their studies on their way meanwhile.
+
+worklist --> N-CREATE --> acquire --> (next patient)
+└─> store --> N-SET --> request commitment --> report: safe, and deleted here
+└── what failed is sent again, up to ``attempts`` times
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any, cast
+
+from simpy import Event
+
+from simlab.network.query import Identifier, Model, Query
+from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Stored, StoreOptions
+from simlab.network.worklist_items import order_from_item
+from simlab.nodes.modality.spec import ModalitySpec
+from simlab.nodes.modality.steps import completed_step, created_step, discontinued_step
+from simlab.nodes.node import Node
+from simlab.studies.protocols import exam_seconds, get_protocol, plan_study
+from simlab.studies.study import Order, Study
+from simlab.studies.uids import derive_uid
+
+Steps = Generator[Event, Any, Any]
+
+WANTED = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID"),
+    *("ReferringPhysicianName", "RequestedProcedureID", "RequestedProcedureDescription"),
+)
+"""What a study must carry on from its worklist item."""
+
+TRANSFER_SYNTAXES = {
+    "ExplicitVRLittleEndian": "1.2.840.10008.1.2.1",
+    "ImplicitVRLittleEndian": "1.2.840.10008.1.2",
+}
+
+
+def run(node: Node, _: object = None) -> Steps:
+    """Take patients from the worklist, for ever."""
+    scanner = Scanner(node)
+    node.env.process(scanner.receive_reports())
+    while True:
+        order = yield from scanner.next_order()
+        yield from scanner.examine(order)
+
+
+class Scanner:
+    """A modality at work. Everything it knows, it knows from the worklist and from answers."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.spec = cast("ModalitySpec", node.spec)
+        self.steps_to = self.spec.reports_steps_to(node.topology)
+        self._taken: set[str] = set()
+        self._awaited: dict[str, Event] = {}
+        """Transaction UID to the event that succeeds with its report."""
+
+    # ---- worklist
+
+    def next_order(self) -> Steps:
+        """Query until there is a step for this station; take the one scheduled first."""
+        while True:
+            found: Found = yield self.node.network.find(self.node.name, self.spec.worklist, self.worklist_query())
+            orders = [order for order in map(self.order_from, found.matches) if order is not None]
+            if orders:
+                order = min(orders, key=lambda order: (order.scheduled, order.accession))
+                self._taken.add(order.study_uid)
+                return order
+            yield self.node.protocol(self.spec.poll)
+
+    def worklist_query(self) -> Query:
+        """Steps scheduled to this station and not begun; all that a study needs is asked back (PS3.4 table K.6-1)."""
+        step: Identifier = {
+            "ScheduledStationAETitle": self.spec.ae_title,
+            "Modality": self.spec.modality,
+            "ScheduledProcedureStepStartDate": "",
+            "ScheduledProcedureStepStartTime": "",
+            "ScheduledProcedureStepDescription": "",
+            "ScheduledProcedureStepID": "",
+            "ScheduledProcedureStepStatus": "",
+            "ScheduledProtocolCodeSequence": (),
+        }
+        keys: Identifier = {**dict.fromkeys(WANTED, ""), "ScheduledProcedureStepSequence": (step,)}
+        return Query(keys, Model.WORKLIST, None)
+
+    def order_from(self, item: Identifier) -> Order | None:
+        """The order in a worklist item, if it is one that can be started here."""
+        steps = item.get("ScheduledProcedureStepSequence", ())
+        status = next((step.get("ScheduledProcedureStepStatus", "") for step in steps if not isinstance(step, str)), "")
+        order = order_from_item(item, scheduled=self.node.scenario_time(), station=self.spec.ae_title)
+        order = replace(order, protocol=order.protocol or self.spec.protocol or "", modality=self.spec.modality)
+        if order.study_uid in self._taken or not order.protocol or status not in ("", "SCHEDULED", "ARRIVED", "READY"):
+            return None
+        return order
+
+    # ---- examination
+
+    def examine(self, order: Order) -> Steps:
+        """Acquire the study; it goes on its way while the next patient is fetched."""
+        node, network = self.node, self.node.network
+        study = plan_study(order, node.scenario_time())
+        step = derive_uid(study.uid, "performed procedure step", node.name)
+        node.milestone("started", study.uid, f"{order.accession} {order.protocol}")
+        if self.steps_to is not None:
+            attributes = created_step(study, self.spec.ae_title)
+            yield network.create_step(node.name, self.steps_to, step, attributes, study=study.uid)
+        acquisition = node.clinical(exam_seconds(node.draws, order, get_protocol(order.protocol)))
+        made = network.make(node.name, study)
+        yield acquisition & made
+        node.milestone("acquired", study.uid)
+        node.env.process(self.deliver(cast("Made", made.value), step))
+
+    def deliver(self, made: Made, step: str) -> Steps:
+        """Store, complete the step, see the study safe, and delete the local copy."""
+        node, study = self.node, cast("Study", made.study)
+        missing = yield from self.store(study)
+        yield from self.end_step(study, step, missing)
+        if missing:
+            node.milestone("failed", study.uid, f"{missing} of {study.count} instances were not stored")
+            return
+        node.milestone("stored", study.uid)
+        if self.spec.commit is not None:
+            unsafe = yield from self.commit(study, self.spec.commit)
+            if unsafe:
+                # The local copy stays: nobody else is known to have one.
+                node.milestone("failed", study.uid, f"{unsafe} of {study.count} instances are not safe")
+                return
+            node.milestone("safe", study.uid)
+        yield node.network.discard(node.name, study.uid)
+
+    def store(self, study: Study) -> Steps:
+        """Store the selected instances, what failed again. Returns how many were not acknowledged in the end."""
+        propose = tuple(TRANSFER_SYNTAXES[keyword] for keyword in self.spec.propose)
+        options = StoreOptions(self.spec.associations, propose)
+        intended = self.node.env.now
+        for attempt in range(self.spec.attempts):
+            if attempt:
+                yield self.node.protocol(self.spec.back_off)
+                intended = self.node.env.now
+            stored: Stored = yield self.node.network.store(
+                self.node.name, self.spec.store, study, options, intended=intended
+            )
+            acknowledged = stored.acknowledged
+            study = study.select_instances(ref.sop_instance for ref in study if ref.sop_instance not in acknowledged)
+            if not study.count:
+                break
+        return study.count
+
+    def end_step(self, study: Study, step: str, missing: int) -> Steps:
+        """Report the performed procedure step as completed, or as discontinued if its images did not get away."""
+        if self.steps_to is None:
+            return
+        ended = self.node.scenario_time()
+        attributes = discontinued_step(ended) if missing else completed_step(study, ended)
+        outcome: Outcome = yield self.node.network.set_step(
+            self.node.name, self.steps_to, step, attributes, study=study.uid
+        )
+        if outcome.ok and not missing:
+            self.node.milestone("completed", study.uid)
+
+    # ---- commitment
+
+    def commit(self, study: Study, archive: str) -> Steps:
+        """Ask for commitment until every instance is safe. Returns how many are not in the end."""
+        unsafe = study
+        for attempt in range(self.spec.attempts):
+            if attempt:
+                yield self.node.protocol(self.spec.back_off)
+            report = yield from self.ask(unsafe, archive, attempt)
+            if report is None:
+                continue  # no answer says nothing about the instances: ask again, send nothing
+            asked = {ref.sop_instance for ref in unsafe}
+            safe = {ref.sop_instance for ref in report.stored} & asked
+            self.node.committed(archive, study.uid, (ref for ref in report.stored if ref.sop_instance in asked))
+            unsafe = unsafe.select_instances(asked - safe)
+            if not unsafe.count:
+                break
+            yield from self.store(unsafe)
+        return unsafe.count
+
+    def ask(self, study: Study, archive: str, attempt: int) -> Steps:
+        """One transaction. Returns the report, or None if the request failed or the report did not come in time."""
+        transaction = derive_uid(study.uid, "commitment", self.node.name, attempt)
+        # Waited for before it is asked for: the report may overtake the N-ACTION response.
+        awaited = self._awaited[transaction] = self.node.env.event()
+        outcome: Outcome = yield self.node.network.request_commitment(
+            self.node.name, archive, transaction, study, hold=self.spec.hold
+        )
+        if outcome.ok:
+            yield awaited | self.node.protocol(self.spec.commit_timeout)
+        del self._awaited[transaction]
+        return awaited.value if awaited.triggered else None
+
+    def receive_reports(self) -> Steps:
+        """Hand each commitment report to the transaction that waits for it; others are too late, or nobody's."""
+        while True:
+            report: CommitmentReport = yield self.node.notifications.get()
+            awaited = self._awaited.get(report.transaction)
+            if awaited is not None and not awaited.triggered:
+                awaited.succeed(report)

@@ -1,0 +1,136 @@
+"""The order book: which procedure steps are ordered, for which scanner, and how far each one is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from enum import Enum
+
+from simlab.network.matching import matches, return_keys, supported_keys
+from simlab.network.query import Identifier, Model, Query
+from simlab.network.seam import Answer, Status
+from simlab.network.worklist_items import worklist_item
+from simlab.studies.study import Order
+
+_WRONG_IDENTIFIER = Status(0xA900, "not the modality worklist information model")
+
+
+class StepStatus(Enum):
+    """How far a scheduled procedure step is. The worklist shows the first two (PS3.3 C.4.10)."""
+
+    SCHEDULED = "SCHEDULED"
+    STARTED = "STARTED"
+    COMPLETED = "COMPLETED"
+    DISCONTINUED = "DISCONTINUED"
+
+    @property
+    def final(self) -> bool:
+        """Whether the step has come to its end."""
+        return self in {StepStatus.COMPLETED, StepStatus.DISCONTINUED}
+
+
+def assign_station(modality: str, stations: Mapping[str, str], workload: Mapping[str, float]) -> str:
+    """The station that gets the next step: of this modality the one with the least work so far, ties by name.
+
+    A step is given to one station when it is ordered, so that no two scanners take the same patient. ``stations`` is
+    AE title to modality, ``workload`` AE title to all planned exam seconds that it was ever given. Nothing here depends
+    on how fast the scanners were, so both worlds assign alike. Raises LookupError if no station has the modality.
+    """
+    suitable = sorted(title for title, offered in stations.items() if offered == modality)
+    if not suitable:
+        raise LookupError(f"no station for modality {modality}")
+    return min(suitable, key=lambda title: workload.get(title, 0.0))
+
+
+class OrderBook:
+    """All orders and their statuses. Safe to use from any thread.
+
+    A step stays on the worklist while it is SCHEDULED or STARTED, with that Scheduled Procedure Step Status, so a
+    scanner that looks for work asks for SCHEDULED; a step that has been completed or discontinued is no longer on it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._orders: dict[tuple[str, str], Order] = {}
+        self._statuses: dict[tuple[str, str], StepStatus] = {}
+        self._items: dict[tuple[str, str], Identifier] = {}
+        """What the worklist shows, in the order of ordering."""
+        self._workload: dict[str, float] = {}
+
+    @property
+    def workload(self) -> dict[str, float]:
+        """Planned exam seconds that each station was given so far, by AE title: what ``assign_station`` goes by."""
+        with self._lock:
+            return dict(self._workload)
+
+    def add(self, order: Order, planned: float = 0.0) -> None:
+        """Enter an order whose exam is planned to take ``planned`` seconds. Raises ValueError if it is in already."""
+        step = _step(order)
+        with self._lock:
+            if step in self._orders:
+                raise ValueError(f"step {order.step_id} of study {order.study_uid} is ordered already")
+            self._orders[step] = order
+            self._statuses[step] = StepStatus.SCHEDULED
+            self._items[step] = worklist_item(order)
+            self._workload[order.station] = self._workload.get(order.station, 0.0) + planned
+
+    def worklist(self, query: Query) -> Answer:
+        """Answer a modality worklist C-FIND (PS3.4 K.4.1)."""
+        if query.model is not Model.WORKLIST:
+            return Answer((), _WRONG_IDENTIFIER)
+        with self._lock:
+            items = tuple(self._items.values())
+        found = (item for item in items if matches(supported_keys(query.keys, _supported(item)), item))
+        return Answer(tuple(return_keys(query.keys, item) for item in found))
+
+    def find(self, study_uid: str, step_id: str) -> Order | None:
+        """The order of a scheduled step, or None if there is no such step."""
+        return self._orders.get((study_uid, step_id))
+
+    def status(self, order: Order) -> StepStatus:
+        """How far an order's step is. Raises KeyError if it is not in the book."""
+        return self._statuses[_step(order)]
+
+    def advance(self, order: Order, status: StepStatus) -> None:
+        """Move an order's step on. A step that has come to its end stays there, whatever is reported later."""
+        step = _step(order)
+        with self._lock:
+            if self._statuses[step].final:
+                return
+            self._statuses[step] = status
+            if status.final:
+                del self._items[step]
+            else:
+                self._items[step] = worklist_item(order, status.value)
+
+    def pending(self) -> tuple[Order, ...]:
+        """Orders whose step has not come to its end, in the order of ordering."""
+        return self._having({StepStatus.SCHEDULED, StepStatus.STARTED})
+
+    def completed(self) -> tuple[Order, ...]:
+        """Orders whose step was completed."""
+        return self._having({StepStatus.COMPLETED})
+
+    def discontinued(self) -> tuple[Order, ...]:
+        """Orders whose step was discontinued."""
+        return self._having({StepStatus.DISCONTINUED})
+
+    def _having(self, statuses: set[StepStatus]) -> tuple[Order, ...]:
+        with self._lock:
+            return tuple(order for step, order in self._orders.items() if self._statuses[step] in statuses)
+
+
+def _step(order: Order) -> tuple[str, str]:
+    """What identifies a scheduled step across systems: its study and its ID within that."""
+    return order.study_uid, order.step_id
+
+
+def _supported(item: Identifier) -> Identifier:
+    """The keys that the worklist matches on: those of its items, and within code sequences whatever is asked."""
+    steps = item["ScheduledProcedureStepSequence"]
+    step = next(part for part in steps if not isinstance(part, str))
+    return {
+        **item,
+        "RequestedProcedureCodeSequence": (),
+        "ScheduledProcedureStepSequence": ({**step, "ScheduledProtocolCodeSequence": ()},),
+    }

@@ -1,0 +1,27 @@
+"""The workstation's part of the topology file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from simlab.topology.model import NodeSpec, Refers
+from simlab.units import Duration
+
+
+class WorkstationSpec(NodeSpec):
+    """A workstation: finds stable studies, retrieves and reads them, and stores its results back."""
+
+    kind: Literal["workstation"]
+    archive: Annotated[str, Refers(("archive", "external"))]
+    reads: Annotated[tuple[Literal["CT", "MR"], ...], Field(min_length=1)] = ("CT", "MR")
+    """Modalities whose studies are read here."""
+    poll: Annotated[Duration, Field(gt=0)] = 1.0
+    """Seconds between two queries of the archive."""
+    stable_after: Duration = 5.0
+    """Seconds without a new instance after which a study counts as complete: DICOM has no end of study."""
+    reading: Duration = 240.0
+    """Clinical seconds that reading a study takes."""
+    key_images: Annotated[int, Field(ge=0)] = 3
+    """Key images that are marked in each study."""

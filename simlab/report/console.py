@@ -1,0 +1,99 @@
+"""The end of a run in a terminal: what was measured, what became of the instances, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from simlab.analysis.run import Run
+from simlab.analysis.studies import study_times
+from simlab.units import format_duration, format_size
+
+NOT_MEASURED = "\N{EN DASH}"
+
+_VERDICT_STYLES = {"passed": "bold green", "failed": "bold red", "incomplete": "bold yellow"}
+
+
+def summary_tables(run: Run) -> Group:
+    """Everything that a command prints when a run is over, the verdict last, where the eye is."""
+    heading = Text.assemble((run.topology.name, "bold"), f" · {run.world} world · seed {run.seed} · ")
+    heading.append(f"done after {format_duration(run.elapsed)}")
+    parts: list[Text | Table] = [heading, *(Text(f"! {notice}", style="yellow") for notice in run.notices), Text()]
+    if len(run.operations):
+        parts += [_operations(run), Text()]
+    if len(run.studies):
+        parts += [_study_times(run), Text()]
+    parts.append(_instances(run))
+    if run.verdicts:
+        parts += [Text(), _verdicts(run)]
+    parts += [Text(), Text(run.verdict, style=_VERDICT_STYLES[run.verdict])]
+    return Group(*parts)
+
+
+def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    """A table without frames: columns of words at the left, of numbers at the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold dim")
+    for name in words:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _operations(run: Run) -> Table:
+    table = _table(("node", "peer", "operation"), ("count", "failures", "rate", "throughput", "p50", "p95", "p99"))
+    for row in run.operations.reset_index().to_dict("records"):
+        failures = Text(f"{row['failures']:,}", style="bold red" if row["failures"] else "")
+        throughput = NOT_MEASURED if isnan(row["throughput"]) else f"{format_size(row['throughput'])}/s"
+        table.add_row(
+            Text(row["node"]),
+            Text(row["peer"]),
+            Text(row["operation"]),
+            f"{row['count']:,}",
+            failures,
+            f"{row['rate']:.3g} /s",
+            throughput,
+            *(_duration(row[percentile]) for percentile in ("p50", "p95", "p99")),
+            style="" if row["peer"] else "dim",
+        )
+    return table
+
+
+def _study_times(run: Run) -> Table:
+    """The times to each goal. Where clinical waits are compressed, also their two parts."""
+    times = study_times(run.studies)
+    if run.topology.compress == 1:
+        times = times[~times.index.str.endswith(("_clinical", "_network"))]
+    table = _table(("studies",), ("count", "p50", "p95"))
+    for row in times[times["count"] > 0].rename_axis("time").reset_index().to_dict("records"):
+        label = row["time"].replace("_clinical", f", clinical part (÷ {run.topology.compress:g})")
+        label = label.replace("_network", ", network part").replace("_", " ")
+        table.add_row(label, f"{row['count']:,}", _duration(row["p50"]), _duration(row["p95"]))
+    return table
+
+
+def _instances(run: Run) -> Table:
+    counts = run.counts
+    table = _table((), ("generated", "derived", "stored", "committed", "missing", "lost", "falsely safe"))
+    worries = (counts.missing, counts.lost, counts.false_safe)
+    table.add_row(
+        *(f"{number:,}" for number in (counts.generated, counts.derived, counts.stored, counts.committed)),
+        *(Text(f"{number:,}", style="bold red" if number else "") for number in worries),
+    )
+    return table
+
+
+def _verdicts(run: Run) -> Table:
+    table = _table(("expected",), ("measured", ""))
+    for verdict in run.verdicts:
+        word = "passed" if verdict.passed else "failed"
+        table.add_row(Text(verdict.expectation), verdict.measured, Text(word, style=_VERDICT_STYLES[word]))
+    return table
+
+
+def _duration(seconds: float) -> str:
+    return NOT_MEASURED if isnan(seconds) else format_duration(seconds)

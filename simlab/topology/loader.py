@@ -1,0 +1,135 @@
+"""From a topology file to a :class:`Topology`, and back. Every mistake is one line: where, what, what was expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache, reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import yaml
+from pydantic import Field, ValidationError, create_model
+
+from simlab.errors import TopologyError
+from simlab.topology.checks import check
+from simlab.topology.defaults import Merged, defaults_model, merge_defaults
+from simlab.topology.explain import explain
+from simlab.topology.model import FieldPath, Frozen, Mistake, NodeName, NodeSpec, Topology
+from simlab.topology.strict_yaml import Document, needs_quotes, read_yaml
+from simlab.wording import shown
+
+
+def load_topology(path: str | Path, specs: Mapping[str, type[NodeSpec]]) -> Topology:
+    """Read a topology file. ``specs`` are the kinds of node that it may use.
+
+    Raises
+    ------
+    TopologyError
+        The file cannot be read, or is wrong.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise TopologyError(f"{path}: no such file; expected a topology file") from None
+    except IsADirectoryError:
+        raise TopologyError(f"{path}: a directory; expected a topology file") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise TopologyError(f"{path!s}: cannot be read ({why}); expected a topology file") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TopologyError(f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8; expected UTF-8") from None
+    return parse_topology(text, specs, source=str(path))
+
+
+def parse_topology(text: str, specs: Mapping[str, type[NodeSpec]], source: str = "<text>") -> Topology:
+    """Read a topology from text. ``source`` names it in errors.
+
+    Raises
+    ------
+    TopologyError
+        The text is wrong. Of several mistakes the first is told, and how many there are besides.
+    """
+    document = read_yaml(text, source)
+    if document.value is None:
+        raise TopologyError(f"{source}:1: empty; expected a topology that starts with `simlab: 1`")
+    if not isinstance(document.value, dict):
+        raise TopologyError(f"{source}:{document.line(())}: {shown(document.value)}; expected a mapping")
+    model = file_model(specs)
+    merged = merge_defaults(document.value, _sections(model))
+    try:
+        # As JSON and strict: text stays text, numbers stay numbers, and quantities must have units.
+        read = model.model_validate_json(json.dumps(merged.value), strict=True)
+    except ValidationError as error:
+        raise _refusal(explain(error, model), merged, document) from None
+    topology = Topology(**{name: value for name, value in read if name in Topology.model_fields})
+    mistakes = check(topology)
+    if mistakes:
+        raise _refusal(mistakes, merged, document)
+    return topology
+
+
+def file_model(specs: Mapping[str, type[NodeSpec]]) -> type[Topology]:
+    """Return the model of a topology file whose nodes are of the given kinds (two at least)."""
+    return _file_model(*specs.items())
+
+
+@cache
+def _file_model(*specs: tuple[str, type[NodeSpec]]) -> type[Topology]:
+    kinds: Any = reduce(or_, (spec for _, spec in specs))
+    node: Any = Annotated[kinds, Field(discriminator="kind")]
+    defaults = defaults_model(dict(specs))
+    return create_model(
+        "Topology",
+        __base__=Topology,
+        defaults=(defaults, Field(default_factory=defaults)),
+        nodes=(dict[NodeName, node], ...),
+    )
+
+
+def _sections(model: type[Topology]) -> type[Frozen]:
+    annotation: Any = model.model_fields["defaults"].annotation
+    return cast("type[Frozen]", annotation)
+
+
+def _refusal(mistakes: Iterable[Mistake], merged: Merged, document: Document) -> TopologyError:
+    """Return the one line for what is wrong: the first mistake by line, and the number of others."""
+    # One wrong default comes up once for each node that it is merged under.
+    placed = dict.fromkeys(Mistake(merged.origin(mistake.path), mistake.message) for mistake in mistakes)
+    lines = [(document.line(mistake.path), _spelt(mistake)) for mistake in placed]
+    line, message = min(lines, key=lambda told: told[0])
+    others = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return TopologyError(" ".join(f"{document.source}:{line}: {message}{others}".splitlines()))
+
+
+def _spelt(mistake: Mistake) -> str:
+    return f"{_dotted(mistake.path)}: {mistake.message}" if mistake.path else mistake.message
+
+
+def _dotted(path: FieldPath) -> str:
+    """Spell a path as in ``nodes.ct1.store`` and ``links[0].latency``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what :func:`parse_topology` reads: quotes where strict YAML wants them."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    # YAML takes more characters for line breaks than one would think, and turns them into spaces or "\n".
+    printable = text.replace("\n", "").isprintable()
+    style = '"' if needs_quotes(text) or not printable else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def resolve_yaml(topology: Topology) -> str:
+    """Return the topology as YAML with every default spelt out. It loads to an equal topology."""
+    plain: dict[str, Any] = topology.model_dump(mode="json", exclude_none=True)
+    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -1,0 +1,35 @@
+"""What a terminal shows when a run is over."""
+
+import io
+
+from analysis.fake_run import clinic, fake_run, no_records
+from rich.console import Console
+
+from simlab.analysis.run import Run
+from simlab.report.console import summary_tables
+
+
+def shown(run: Run) -> str:
+    console = Console(file=io.StringIO(), width=140)
+    console.print(summary_tables(run))
+    return console.file.getvalue()
+
+
+def test_tables_have_units_and_the_verdict_comes_last() -> None:
+    text = shown(fake_run())
+    for part in ("C-STORE", "5.81 MB/s", "90.7 ms", "clinical part (÷ 30)", "network part", "288", "pass-through"):
+        assert part in text
+    assert text.rstrip().endswith("failed")
+
+
+def test_times_are_whole_where_nothing_is_compressed() -> None:
+    assert "clinical part" not in shown(fake_run(topology=clinic(compress=1.0)))
+
+
+def test_brackets_in_names_are_not_markup() -> None:
+    assert "[bold]" in shown(fake_run(topology=clinic(name="[bold]"), notices=("[red]",)))
+
+
+def test_a_run_in_which_nothing_happened() -> None:
+    records, instances = no_records()
+    assert shown(fake_run(records=records, instances=instances, topology=clinic(expect=()))).rstrip().endswith("passed")
