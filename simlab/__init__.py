@@ -1,1 +1,44 @@
-"""A network lab for DICOM, on one laptop."""
+"""A network lab for DICOM, on one laptop.
+
+    import simlab
+
+    lab = simlab.load("topologies/clinic.yaml")
+    result = lab.run("live")        # real AEs over real TCP; "virtual" for the same in SimPy time
+    result.summary()
+
+A topology file describes a department; one command brings it to life. ``simlab --help`` lists the commands.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simlab.errors import SimlabError, UserError
+    from simlab.lab.lab import Lab, load
+    from simlab.lab.result import Result
+
+__all__ = ["Lab", "Result", "SimlabError", "UserError", "__version__", "load"]
+
+__version__ = version("simlab")
+
+_HOMES = {
+    "Lab": "simlab.lab.lab",
+    "load": "simlab.lab.lab",
+    "Result": "simlab.lab.result",
+    "SimlabError": "simlab.errors",
+    "UserError": "simlab.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first asked for: the processes of a live run need no plots and tables."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

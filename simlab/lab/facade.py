@@ -32,6 +32,10 @@ class Facade:
         """Where every node can be reached, by name."""
         return dict(self._department.peers)
 
+    def check(self) -> None:
+        """Raise GroupError if a process of the department has died. Lets go of the records so far."""
+        self._department.drain()
+
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *OPERATIONS]
 

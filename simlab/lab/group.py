@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from simpy import Event
@@ -111,7 +111,7 @@ class Group:
         """Start an operation of the network; ``then`` is called with its outcome, on the environment's thread."""
 
         def finished(event: Event) -> None:
-            then(event.value)
+            then(cast("Outcome", event.value))
 
         def start() -> None:
             event: Event = getattr(self.network, operation)(*arguments, **keywords)

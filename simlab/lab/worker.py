@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import traceback
+from functools import partial
 from multiprocessing.connection import Client, Connection
 from typing import Any
 
@@ -78,9 +79,7 @@ class Worker:
                 self._begin.set()
             elif command == "call":
                 identifier, operation, positional, keywords = arguments
-                group.call(
-                    operation, positional, keywords, lambda outcome, i=identifier: self.send("outcome", i, outcome)
-                )
+                group.call(operation, positional, keywords, partial(self.send, "outcome", identifier))
             elif command == "drain":
                 self.send("records", *group.drain())
             elif command == "stop":

@@ -235,10 +235,11 @@ def store_on(
 
 def missing_response(association: Association) -> AssociationError:
     """Why no response came; after a time-out the association is aborted."""
-    if association.acse.is_aborted() or not association.is_established:
+    if not association._sent_abort and (association.acse.is_aborted() or not association.is_established):
         association.is_aborted, association.is_established = True, False
         return AssociationError(Trouble.ABORTED)
-    association.abort()
+    if association.is_established:  # pynetdicom's own send functions have aborted already
+        association.abort()
     return AssociationError(Trouble.TIMEOUT, f"none within {association.dimse_timeout:g} s")
 
 

@@ -1,0 +1,73 @@
+"""Where nodes are, for people and for other people's tools."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from simlab.errors import UserError
+from simlab.network.live.directory import Peer
+from simlab.topology.model import Topology
+from simlab.topology.references import talks
+
+_ADDRESS = re.compile(r"(?P<title>[^@\\]{1,16})@(?P<host>\[[0-9A-Fa-f:.]+\]|[^:@\s]+):(?P<port>\d{1,5})")
+
+
+def parse_address(text: str) -> Peer:
+    """Read ``AET@host:port``. Raises UserError."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None or not 1 <= int(found["port"]) <= 65535:
+        raise UserError(f'cannot read the address "{text}": expected AET@host:port, such as ORTHANC@localhost:4242')
+    return Peer(found["title"], found["title"], found["host"].strip("[]"), int(found["port"]))
+
+
+def address_table(peers: Iterable[Peer]) -> dict[str, dict[str, str | int]]:
+    """Node to ``{ae_title, host, port}``, ready for JSON."""
+    return {peer.node: {"ae_title": peer.ae_title, "host": peer.host, "port": peer.port} for peer in peers}
+
+
+def call_back_lines(topology: Topology) -> Iterator[str]:
+    """What the administrator of an external AE must enter there, so that it can call our nodes back."""
+    for ours, theirs in _pairs_with_external(topology):
+        spec, external = topology.nodes[ours], topology.nodes[theirs]
+        if spec.port is not None:
+            yield f"add {spec.ae_title} at {spec.host}:{spec.port} to {external.ae_title}"
+
+
+def _pairs_with_external(topology: Topology) -> Iterator[tuple[str, str]]:
+    for pair in talks(topology):
+        for ours, theirs in (pair, pair[::-1]):
+            if topology.nodes[theirs].kind == "external" and topology.nodes[ours].kind != "external":
+                yield ours, theirs
+
+
+def how_to_reach(topology: Topology, peers: Mapping[str, Peer]) -> Iterator[str]:
+    """A table of the nodes, and commands of DCMTK's tools that work on them as they are."""
+    width = max(map(len, peers))
+    yield f"{topology.name} is up; Ctrl-C stops it"
+    yield ""
+    for name, peer in peers.items():
+        yield f"  {name:<{width}}  {peer.ae_title:<16}  {peer.host}:{peer.port}  {topology.nodes[name].kind}"
+    yield ""
+    yield from call_back_lines(topology)
+    for name, peer in peers.items():
+        yield from _commands(topology.nodes[name].kind, peer, peers)
+
+
+def _commands(kind: str, peer: Peer, peers: Mapping[str, Peer]) -> Iterator[str]:
+    """One or two commands for a kind of node."""
+    called = f"-aec {peer.ae_title} {peer.host} {peer.port}"
+    if kind == "worklist":
+        step = '-k "ScheduledProcedureStepSequence[0].Modality"'
+        yield f"  findscu -W {called} -k PatientName -k AccessionNumber {step}"
+    elif kind == "archive":
+        yield f"  storescu {called} FILE.dcm"
+        yield f"  findscu -S {called} -k QueryRetrieveLevel=STUDY -k PatientName -k StudyInstanceUID"
+        yield f"  getscu -S {called} -k QueryRetrieveLevel=STUDY -k StudyInstanceUID=UID"
+        for other in peers.values():
+            if other.node != peer.node and other.ae_title.startswith("STORE"):
+                yield f"  storescp -aet {other.ae_title} {other.port}   # then, elsewhere:"
+                move = f"-aem {other.ae_title} -k QueryRetrieveLevel=STUDY -k StudyInstanceUID=UID"
+                yield f"  movescu -S {called} {move}"
+    else:
+        yield f"  echoscu {called}"

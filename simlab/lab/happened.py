@@ -1,0 +1,58 @@
+"""What a world hands back to the lab when a run is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from simlab.lab.audit import Audit
+from simlab.lab.completion import Completion
+from simlab.records import InstanceBatch, Record
+from simlab.topology.model import Topology
+
+
+@dataclass
+class Happened:
+    """Records and instance rows of a run, and how it ended."""
+
+    topology: Topology
+    records: list[Record] = field(default_factory=list)
+    batches: list[InstanceBatch] = field(default_factory=list)
+    elapsed: float = 0.0
+    """Run seconds."""
+    ended: str = ""
+    """Why the run was cut short; empty if everything ordered came to its end."""
+    audited: bool = False
+    generator: dict[str, float] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.completion = Completion(self.topology)
+        self.audit = Audit(self.topology)
+
+    def take(self, records: list[Record], batches: list[InstanceBatch]) -> None:
+        """Add what has happened since."""
+        self.records += records
+        self.batches += batches
+        self.completion.take(records)
+        self.audit.take(batches)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, for whoever watches it."""
+
+    now: float
+    """Run seconds."""
+    duration: float
+    phase: str
+    """``working``, ``finishing`` what was ordered, or ``auditing``."""
+    milestones: Mapping[str, int]
+    """How many studies have reached each."""
+    latest: Mapping[str, Record]
+    """Each node's last finished operation."""
+    stored_bytes: int
+    """Bytes of all C-STOREs so far."""
+
+
+Watch = Callable[[Progress], None]

@@ -1,0 +1,187 @@
+"""The lab: a topology that can be drawn, run in either world, or left up to play with."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from simlab.analysis.frames import instances_frame, records_frame
+from simlab.analysis.run import Run
+from simlab.errors import UserError
+from simlab.lab.department import Department, Staging
+from simlab.lab.facade import Facade
+from simlab.lab.happened import Happened, Watch
+from simlab.lab.live_run import run_live
+from simlab.lab.result import Result
+from simlab.lab.virtual_run import run_virtual
+from simlab.nodes.specs import SPECS
+from simlab.report.network import network_svg
+from simlab.topology.loader import load_topology, parse_topology, resolve_yaml
+from simlab.topology.model import Topology
+from simlab.units import parse_duration
+
+World = Literal["live", "virtual"]
+WORLDS: tuple[World, ...] = ("live", "virtual")
+
+NODES_FOLDER = "nodes"
+"""In the run folder: the local disks of the nodes, while they are needed."""
+
+
+class Lab:
+    """A scenario, ready to run. Immutable: variations are new labs."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+
+    @classmethod
+    def load(cls, path: str | Path) -> Lab:
+        """Read a topology file. Raises TopologyError with one line for the first mistake."""
+        return cls(load_topology(path, SPECS))
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(self.topology.nodes)
+        return f"<Lab {self.topology.name}: {nodes}>"
+
+    def _repr_svg_(self) -> str:
+        return network_svg(self.topology)
+
+    def replace(self, node: str, **settings: Any) -> Lab:
+        """The same scenario with some settings of one node changed: ``lab.replace("ct1", associations=4)``.
+
+        Quantities may be given as in a file (``"20 ms"``) or as numbers in seconds and bytes. Raises TopologyError as
+        for a file.
+        """
+        if node not in self.topology.nodes:
+            raise UserError(f'no node "{node}" here; there are {", ".join(self.topology.nodes)}')
+        spec = self.topology.nodes[node].model_copy(update=settings)
+        nodes = {**self.topology.nodes, node: spec}
+        return Lab(_checked(self.topology.model_copy(update={"nodes": nodes}), f"replace {node}"))
+
+    def varied(self, *, seed: int | None = None, until: str | float | None = None) -> Lab:
+        """The same scenario under another seed, or for another duration (``"8 h"``, or run seconds)."""
+        changes: dict[str, Any] = {}
+        if seed is not None:
+            changes["seed"] = seed
+        if until is not None:
+            changes["duration"] = parse_duration(until) if isinstance(until, str) else float(until)
+        return Lab(self.topology.model_copy(update=changes)) if changes else self
+
+    def run(
+        self,
+        world: World = "live",
+        *,
+        until: str | float | None = None,
+        seed: int | None = None,
+        out: str | Path | None = None,
+        run_id: str | None = None,
+        keep_files: bool = False,
+        in_process: bool = False,
+        watch: Watch = lambda _: None,
+    ) -> Result:
+        """Run the scenario to its end and return what happened.
+
+        ``until`` and ``seed`` override the topology's. With ``out`` the run folder is written there; ``keep_files``
+        leaves the nodes' files in it. ``run_id`` enters the UIDs; where an AE that is not ours takes part it is made
+        up if not given, so that yesterday's instances are not taken for today's. ``in_process`` keeps all groups in
+        this process. ``watch`` is called with the progress. Ctrl-C ends the run early; the result says so.
+        """
+        if world not in WORLDS:
+            raise UserError(f'unknown world "{world}": expected live or virtual')
+        lab = self.varied(seed=seed, until=until)
+        identifier = lab.make_run_id() if run_id is None else run_id
+        started = datetime.now()
+        if world == "virtual":
+            happened = run_virtual(lab.topology, identifier, watch)
+        else:
+            with _workspace(out, keep=keep_files) as workspace:
+                staging = Staging(workspace, identifier, in_process=in_process)
+                happened = run_live(lab.topology, staging, watch)
+        result = Result(_told(happened, world, started))
+        if out is not None:
+            result.save(out)
+        return result
+
+    def make_run_id(self) -> str:
+        """A run id for a department in which an AE takes part that is not ours; empty otherwise."""
+        if all(spec.kind != "external" for spec in self.topology.nodes.values()):
+            return ""
+        return f"{int(time.time()):X}"[-7:]
+
+    @contextmanager
+    def up(
+        self, *, works: bool = False, in_process: bool = False, run_id: str = "", workspace: str | Path | None = None
+    ) -> Iterator[Facade]:
+        """Bring the department up and leave it up: ``with lab.up() as network: network.echo("ct1", "archive")``.
+
+        Orders arrive and servers answer; scanners and workstations only answer, unless ``works``. Leaving the block
+        stops everything.
+        """
+        with _workspace(workspace, keep=workspace is not None) as folder:
+            staging = Staging(folder, run_id, works=works, in_process=in_process)
+            with Department(self.topology, staging) as department:
+                department.run()
+                yield Facade(department)
+
+
+def load(path: str | Path) -> Lab:
+    """Read a topology file: ``simlab.load("topologies/clinic.yaml")``."""
+    return Lab.load(path)
+
+
+@contextmanager
+def _workspace(out: str | Path | None, *, keep: bool) -> Iterator[Path]:
+    """A folder for the nodes' files: in the run folder if they are kept, else one that goes away."""
+    if keep and out is not None:
+        folder = Path(out) / NODES_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="simlab-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary)
+
+
+def _checked(topology: Topology, source: str) -> Topology:
+    """A topology made in code, held to everything that a file is held to."""
+    return parse_topology(resolve_yaml(topology), SPECS, source)
+
+
+def _told(happened: Happened, world: World, started: datetime) -> Run:
+    topology = happened.topology
+    stores = [batch for batch in happened.batches if batch.operation == "C-STORE"]
+    return Run(
+        topology=topology,
+        world=world,
+        seed=topology.seed,
+        started_at=started,
+        elapsed=happened.elapsed,
+        records=records_frame(happened.records),
+        instances=instances_frame(stores),
+        counts=happened.audit.counts(asked=happened.audited),
+        generator=happened.generator,
+        notices=tuple(_notices(happened, world)),
+        complete=not happened.ended,
+    )
+
+
+def _notices(happened: Happened, world: World) -> Iterator[str]:
+    """What a reader must know to understand the numbers."""
+    topology = happened.topology
+    if happened.ended:
+        yield f"The run was cut short: {happened.ended}."
+    if not happened.audited:
+        yield "The archives were not asked what they hold in the end, so nothing is known to be lost."
+    if topology.compress != 1:
+        yield (
+            f"Clinical waits (arrivals, acquisition, reading) are divided by {topology.compress:g}, and so the offered "
+            "load is multiplied by it; the network, codecs and time-outs are not compressed."
+        )
+    if world == "live" and topology.links:
+        yield "Links are passed straight through: their latency and bandwidth are declared, not emulated yet."
+    if world == "virtual":
+        yield "The virtual world is uncalibrated: fixed service times, and nothing is shared or queued for."
+    yield from happened.notices

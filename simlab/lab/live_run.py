@@ -1,0 +1,148 @@
+"""A run of the live world, from the start of its processes to the audit."""
+
+from __future__ import annotations
+
+import socket
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from simlab.errors import UserError
+from simlab.lab.audit import Question
+from simlab.lab.department import Department, Staging
+from simlab.lab.happened import Happened, Progress, Watch
+from simlab.network.seam import NO_STATUS, Outcome, Trouble
+from simlab.records import MILESTONES, Record
+from simlab.topology.model import Topology
+from simlab.topology.references import talks
+
+LOOK_INTERVAL = 0.25
+"""Seconds between two looks at the groups' records."""
+
+AUDIT_TIMEOUT = 60.0
+"""Seconds without a response after which an archive is no longer asked for a study."""
+
+AUDIT_BOUND = 300.0
+"""Seconds that asking for one study may take in all."""
+
+AUDIT_AT_ONCE = 4
+"""Studies that are asked back at a time."""
+
+LATE = 0.050
+"""Seconds of environment lag (99th percentile) beyond which the generator, not the network, made things late."""
+
+
+def run_live(topology: Topology, staging: Staging, watch: Watch) -> Happened:
+    """Run a topology on real TCP. Ctrl-C cuts it short; what was measured is returned all the same.
+
+    Raises UserError if a port is taken or an AE that is not ours does not listen, GroupError if a process dies.
+    """
+    require_external(topology)
+    happened = Happened(topology)
+    with Department(topology, staging) as department:
+        show = _Show(department, happened, watch)
+        try:
+            department.run()
+            _work(department, happened, show)
+            if not happened.ended:
+                show.look("auditing")
+                _audit(department, happened)
+        except KeyboardInterrupt:
+            happened.ended = "interrupted"
+        happened.elapsed = max((record.finished for record in happened.records), default=0.0)
+        records, batches = department.stop()
+        happened.take([record for record in records if record.operation != "C-GET"], batches)
+        _judge_generator(department, happened)
+    return happened
+
+
+def require_external(topology: Topology) -> None:
+    """Raise UserError if an AE that our nodes are going to call does not listen."""
+    called = {node for pair in talks(topology) for node in pair}
+    for name, spec in topology.nodes.items():
+        if spec.kind != "external" or name not in called or spec.port is None:
+            continue
+        try:
+            socket.create_connection((spec.host, spec.port), timeout=5.0).close()
+        except OSError:
+            where = f"{spec.ae_title}@{spec.host}:{spec.port}"
+            raise UserError(
+                f"node {name}: nothing listens at {where}; start it first, or correct host and port"
+            ) from None
+
+
+class _Show:
+    """Takes in the groups' records, and shows how far the run is."""
+
+    def __init__(self, department: Department, happened: Happened, watch: Watch) -> None:
+        self._department = department
+        self._happened = happened
+        self._watch = watch
+        self._latest: dict[str, Record] = {}
+        self._stored = 0
+
+    def look(self, phase: str) -> None:
+        """One look."""
+        records, batches = self._department.drain()
+        self._happened.take(records, batches)
+        self._latest.update({record.node: record for record in records if record.operation not in MILESTONES})
+        self._stored += sum(record.bytes for record in records if record.operation == "C-STORE")
+        self._watch(
+            Progress(
+                now=self._department.now(),
+                duration=self._department.topology.duration,
+                phase=phase,
+                milestones=self._happened.completion.counts(),
+                latest=dict(self._latest),
+                stored_bytes=self._stored,
+            )
+        )
+
+
+def _work(department: Department, happened: Happened, show: _Show) -> None:
+    """Until everything ordered has come to its end, or the time for that is over."""
+    topology = department.topology
+    while True:
+        now = department.now()
+        show.look("working" if now < topology.duration else "finishing")
+        left = happened.completion.open
+        if now > topology.duration and not left:
+            return
+        if now > topology.duration + topology.finish_within:
+            happened.ended = (
+                f"{len(left)} studies had not come to their end {topology.finish_within:g} s after the last order"
+            )
+            return
+        time.sleep(LOOK_INTERVAL)
+
+
+def _audit(department: Department, happened: Happened) -> None:
+    """Ask everything back that was acknowledged, a few studies at a time."""
+
+    def ask(question: Question) -> Outcome:
+        future: Future[Outcome] = department.call(
+            question.source, "get", question.archive, question.query, study=question.study, timeout=AUDIT_TIMEOUT
+        )
+        try:
+            return future.result(AUDIT_BOUND)
+        except TimeoutError:
+            return Outcome(operation="C-GET", status=NO_STATUS, trouble=Trouble.TIMEOUT)
+
+    questions = happened.audit.questions()
+    with ThreadPoolExecutor(AUDIT_AT_ONCE) as pool:
+        for question, outcome in zip(questions, pool.map(ask, questions), strict=True):
+            happened.audit.answer(question, outcome)
+    happened.audited = True
+    happened.notices += happened.audit.unanswered
+
+
+def _judge_generator(department: Department, happened: Happened) -> None:
+    """Say how the generator itself fared, and say *invalid* where it was too late to blame anybody else."""
+    usage = department.usage
+    lag = max((group.lag_p99 for group in usage), default=0.0)
+    cpu = sum(group.cpu for group in usage)
+    happened.generator = {"lag_p99": lag, "cpu": cpu / happened.elapsed if happened.elapsed else 0.0}
+    if lag > LATE:
+        happened.notices.append(
+            f"Invalid as a measurement: simlab itself ran {lag * 1000:.0f} ms late (99th percentile), "
+            "so waiting times here are not the network's. Lower the load or use a faster machine."
+        )

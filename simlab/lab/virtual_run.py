@@ -1,0 +1,85 @@
+"""A run of the virtual world: every node in one SimPy environment, the same workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import simpy
+from simpy import Event
+
+from simlab.lab.happened import Happened, Progress, Watch
+from simlab.network.virtual.network import Path as NetworkPath
+from simlab.network.virtual.network import VirtualNetwork, VirtualNode
+from simlab.nodes.kinds import KINDS
+from simlab.nodes.node import Node
+from simlab.records import Recorder
+from simlab.topology.model import Topology
+
+LOOK_INTERVAL = 1.0
+"""Run seconds between two looks at the records."""
+
+AT_ONE_SITE = NetworkPath(latency=0.0, bandwidth=float("inf"))
+"""Nodes at one site are joined by a LAN that costs nothing yet."""
+
+
+def run_virtual(topology: Topology, run_id: str, watch: Watch) -> Happened:
+    """Run a topology in virtual time. Ctrl-C cuts it short; what was simulated is returned all the same."""
+    happened = Happened(topology)
+    world = VirtualWorld(topology, run_id)
+    try:
+        while not happened.ended:
+            world.env.run(until=world.env.now + LOOK_INTERVAL)
+            happened.take(*world.recorder.drain())
+            now, left = world.env.now, happened.completion.open
+            phase = "working" if now < topology.duration else "finishing"
+            watch(Progress(now, topology.duration, phase, happened.completion.counts(), {}, 0))
+            if now > topology.duration and not left:
+                break
+            if now > topology.duration + topology.finish_within:
+                happened.ended = f"{len(left)} studies had not come to their end in time"
+        happened.elapsed = max((record.finished for record in happened.records), default=0.0)
+        world.env.run(until=world.env.process(_audit(world, happened)))
+    except KeyboardInterrupt:
+        happened.ended = "interrupted"
+        happened.elapsed = world.env.now
+    return happened
+
+
+class VirtualWorld:
+    """All nodes of a topology, brought to life in one environment."""
+
+    def __init__(self, topology: Topology, run_id: str = "", *, works: bool = True) -> None:
+        self.topology = topology
+        self.env = simpy.Environment()
+        self.recorder = Recorder()
+        self.network = VirtualNetwork(self.env, self.recorder, self._path)
+        for name, spec in topology.nodes.items():
+            kind = KINDS[spec.kind]
+            node = Node(
+                name=name,
+                topology=topology,
+                world="virtual",
+                env=self.env,
+                network=self.network,
+                recorder=self.recorder,
+                workspace=Path(),
+                run_id=run_id,
+            )
+            model = kind.model(node)
+            self.network.register(VirtualNode(name, spec.ae_title, model))
+            if kind.workflow is not None and (works or not kind.initiates):
+                self.env.process(kind.workflow(node, model))
+
+    def _path(self, source: str, target: str) -> NetworkPath:
+        link = self.topology.link(self.topology.nodes[source].site, self.topology.nodes[target].site)
+        return AT_ONE_SITE if link is None else NetworkPath(link.latency, link.bandwidth)
+
+
+def _audit(world: VirtualWorld, happened: Happened) -> Generator[Event, Any, None]:
+    """Ask everything back that was acknowledged."""
+    for question in happened.audit.questions():
+        outcome = yield world.network.get(question.source, question.archive, question.query, study=question.study)
+        happened.audit.answer(question, outcome)
+    happened.audited = True
