@@ -1,8 +1,8 @@
 """Pixels: a slice of the patient's phantom as a CT or MR scanner would deliver it.
 
 Noise decides how well an image compresses, so it must be honest: white noise would give codecs half the ratio they
-reach in practice, and rank them wrongly. The figures here bring JPEG-LS near the published 4.0:1 for CT and 3.6:1 for MR
-(Clunie, Lossless compression of grayscale medical images, SPIE 3980, 2000).
+reach in practice, and rank them wrongly. The figures here bring JPEG-LS near the published 4.0:1 for CT and 3.6:1 for
+MR (Clunie, Lossless compression of grayscale medical images, SPIE 3980, 2000).
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def _reconstruct_ct(labels: NDArray[np.uint8], kernel: Kernel, generator: np.ran
     values -= RESCALE_INTERCEPT
     np.rint(values, out=values)
     np.clip(values, 0, LARGEST_VALUE, out=values)
-    return values.astype(np.uint16) * _reconstruction_circle(rows, columns)
+    inside: NDArray[np.uint16] = values.astype(np.uint16) * _reconstruction_circle(rows, columns)
+    return inside
 
 
 @lru_cache(maxsize=8)
@@ -129,7 +130,7 @@ def _reconstruct_mr(
 
 @lru_cache(maxsize=8)
 def _acquisition(rows: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Which rows and columns of k-space are measured, and the window that tames ringing (shape: measured rows, columns)."""
+    """Which rows and columns of k-space are measured, and the window over them that tames ringing."""
     kept, windows = [], []
     for size in (rows, columns):
         frequency = np.fft.fftfreq(size) * 2 * _ZERO_FILL

@@ -112,7 +112,7 @@ class Protocol:
     """L or R for one of a paired body part, else empty."""
 
     def get_series(self, number: int) -> SeriesPlan:
-        """The planned series with this Series Number. Raises KeyError for a series that is not acquired, but derived."""
+        """The planned series with this Series Number. Raises KeyError for one that is not acquired, but derived."""
         for plan in self.series:
             if plan.number == number:
                 return plan

@@ -61,7 +61,7 @@ class Anatomy:
     def cut(self, plane: Plane) -> NDArray[np.uint8]:
         """The tissue at every pixel of the plane, shape (rows, columns)."""
         labels = np.zeros((plane.rows, plane.columns), np.uint8)
-        # In the plane, each quadric becomes a x^2 + 2 b x y + c y^2 + 2 d x + 2 e y + f, x along a row, y down a column.
+        # In the plane each quadric becomes a x^2 + 2 b x y + c y^2 + 2 d x + 2 e y + f, x along a row, y down a column.
         directions = np.array(plane.orientation.value)
         offsets = np.array(plane.origin) - self.centres
         a, b, c = (
@@ -147,7 +147,7 @@ class Sculptor:
         self.ellipsoid(inner, centre, (x - thickness, y - thickness, z - thickness))
 
     def bone(self, parts: Iterable[tuple[Vector, Vector]], cortex: float, cartilage: float = 0.0) -> None:
-        """One bone joined from ellipsoids (centre, axes): layers first, so that no part's cortex cuts through another."""
+        """One bone joined from ellipsoids (centre, axes): layer by layer, so that no cortex cuts through another part."""
         parts = list(parts)
         layers = [(Tissue.CORTICAL_BONE, 0.0), (Tissue.MARROW, -cortex)]
         if cartilage:

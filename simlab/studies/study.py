@@ -113,7 +113,7 @@ class Study:
         return range(self.total) if self.selected is None else self.selected
 
     def locate(self, index: int) -> tuple[Series, int]:
-        """The series of flat index ``index`` and the instance number in it (from 1). Raises IndexError beyond the end."""
+        """The series of flat index ``index``, and the instance number in it (from 1). Raises IndexError."""
         rest = index
         for series in self.series:
             if 0 <= rest < series.instances:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
+from pydicom import Dataset, dcmread
+
 from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance
-from simlab.network.seam import Status
+from simlab.network.seam import NO_STATUS, Made, Status
 from simlab.nodes.halves import LiveHalf
 from simlab.nodes.local_disk import LocalDisk
 from simlab.nodes.node import Node
+from simlab.nodes.workstation.recipes import KEY_OBJECTS, REFORMAT
 from simlab.nodes.workstation.spec import WorkstationSpec
-from simlab.studies.study import InstanceReference
+from simlab.studies.key_objects import select_key_objects
+from simlab.studies.reformat import reformat_coronal
+from simlab.studies.restored import order_of, started_of
+from simlab.studies.study import InstanceReference, Series, Study
 
 
 class WorkstationService(LiveHalf):
@@ -29,6 +36,26 @@ class WorkstationService(LiveHalf):
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """The local copy of an instance."""
         return self._disk.fetch(reference)
+
+    def derive(self, study_uid: str, recipe: str) -> Made:
+        """Make new instances out of what was received of a study, and keep them beside it."""
+        received = [dcmread(kept.path) for kept in self._disk.study(study_uid)]
+        try:
+            series, derived = self._follow(recipe, received)
+        except ValueError as error:
+            return Made(operation="derive", status=NO_STATUS, comment=str(error))
+        size = sum(self._disk.write(instance).path.stat().st_size for instance in derived)
+        study = Study(order_of(received[0]), (series,), started_of(received[0]))
+        return Made(operation="derive", study=study, instances=len(derived), bytes=size)
+
+    def _follow(self, recipe: str, received: Sequence[Dataset]) -> tuple[Series, list[Dataset]]:
+        """Raises ValueError if the recipe cannot be followed with these instances."""
+        if recipe == REFORMAT:
+            return reformat_coronal(received)
+        if recipe == KEY_OBJECTS:
+            series, document = select_key_objects(received, self._key_images)
+            return series, [document]
+        raise ValueError(f"no recipe {recipe}")
 
     def discard(self, study_uid: str) -> int:
         """Delete the local copy of a study."""
