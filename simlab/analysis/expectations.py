@@ -64,10 +64,10 @@ def _verdicts(expectation: Expectation, operations: pd.DataFrame, counts: Instan
 
 
 def _matching(expectation: Expectation, operations: pd.DataFrame) -> pd.DataFrame:
-    node, operation = (operations.index.get_level_values(level) for level in ("node", "operation"))
+    node, peer, operation = (operations.index.get_level_values(level) for level in ("node", "peer", "operation"))
     wanted = pd.Series(data=True, index=operations.index)
     if expectation.node:
-        wanted &= node == expectation.node
+        wanted &= (node == expectation.node) | (peer == expectation.node)
     if expectation.operation:
         wanted &= operation == expectation.operation
     else:

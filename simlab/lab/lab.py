@@ -178,7 +178,8 @@ def _notices(happened: Happened, world: World) -> Iterator[str]:
     if topology.compress != 1:
         yield (
             f"Clinical waits (arrivals, acquisition, reading) are divided by {topology.compress:g}, and so the offered "
-            "load is multiplied by it; the network, codecs and time-outs are not compressed."
+            "load is multiplied by it; the network, codecs and time-outs are not compressed. Times that hold both are "
+            "told in two parts."
         )
     if world == "live" and topology.links:
         yield "Links are passed straight through: their latency and bandwidth are declared, not emulated yet."

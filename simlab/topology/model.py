@@ -143,7 +143,7 @@ class Expectation(Frozen):
     """A threshold that decides the exit code. Durations are compared in seconds."""
 
     node: str = ""
-    """The node that asks; empty for all."""
+    """The node that asks or is asked; empty for all."""
     operation: str = ""
     """As in a record's ``operation``; empty for all that go over the wire."""
     p50: ThresholdText = ""

@@ -46,6 +46,15 @@ MODELS = {
     ModalityWorklistInformationFind: Model.WORKLIST,
 }
 
+_LAST_RESORTS = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
+STORAGE_SYNTAXES = (
+    "1.2.840.10008.1.2.1",
+    *(syntax for syntax in ALL_TRANSFER_SYNTAXES if syntax not in ("1.2.840.10008.1.2.1", *_LAST_RESORTS)),
+    *_LAST_RESORTS,
+)
+"""What a node stores as it comes: everything. Of several in one context we choose the first in this order: Explicit VR
+Little Endian, what is compressed, and only then Implicit VR and Big Endian."""
+
 IDLE_TIMEOUT = 60.0
 """Seconds without a message after which an association is aborted."""
 
@@ -80,6 +89,7 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
+        association.name = f"AcceptorThread {self.server.ae_title}"  # by the first word pynetdicom knows its own
         serve = association._serve_request
 
         def serve_request(message: Any, context_id: int) -> None:
@@ -96,6 +106,16 @@ class _Handler(RequestHandler):
         return association
 
 
+class _Contexts(list[Any]):
+    """Supported contexts, shared by all associations.
+
+    pynetdicom copies them for each one, which takes 40 ms here, but it only reads them.
+    """
+
+    def __deepcopy__(self, memo: Any) -> _Contexts:
+        return self
+
+
 class _Server(ThreadedAssociationServer):
     request_queue_size = 128
     retrieve: Retrieve | None = None
@@ -103,6 +123,7 @@ class _Server(ThreadedAssociationServer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["request_handler"] = _Handler
         super().__init__(*args, **kwargs)
+        self.contexts: list[Any] = _Contexts(self.contexts)
 
     def get_request(self) -> tuple[socket, Any]:
         connection, address = super().get_request()
@@ -240,7 +261,7 @@ def _support(entity: AE, offers: Iterable[Offer]) -> None:
     if Offer.STORAGE in offers:
         # Both roles: whoever retrieves with C-GET receives, and so takes the SCP role on its own association.
         for context in AllStoragePresentationContexts:
-            entity.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES, scu_role=True, scp_role=True)
+            entity.add_supported_context(context.abstract_syntax, STORAGE_SYNTAXES, scu_role=True, scp_role=True)
     if Offer.QUERY_RETRIEVE in offers:
         for sop_class, model in MODELS.items():
             if model is not Model.WORKLIST:

@@ -31,7 +31,7 @@ from simlab.network.live.call import Call, follow_retrieve
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.identifiers import from_data_set, query_to_data_set, to_data_set
-from simlab.network.live.retrieve import RetrieveService
+from simlab.network.live.retrieve import Forward, RetrieveService
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.transfer import UNCOMPRESSED, Train
 from simlab.network.operation import OutcomeT
@@ -388,19 +388,21 @@ class LiveNetwork:
         code = NO_STATUS if train.status == SUCCESS and call.failures else train.status
         return call.outcome(Status(code, train.comment), trouble=train.trouble, rows=rows)
 
-    def _forward_from(self, node: str) -> Callable[..., InstanceRows]:
+    def _forward_from(self, node: str) -> Forward:
         """How ``node`` sends the sub-operations of a C-MOVE: through its own store, recorded as such."""
 
         def forward(
             destination: Peer,
-            kept: Sequence[KeptInstance],
+            instances: Sequence[KeptInstance],
+            *,
             originator: tuple[str, int],
+            study: str,
             proceed: Callable[[InstanceRows], bool],
         ) -> InstanceRows:
-            call = self._call(Stored, "C-STORE", node, destination.node, DEFAULT_TIMEOUT)
-            train = self._train(call, kept, UNCOMPRESSED)
+            call = self._call(Stored, "C-STORE", node, destination.node, DEFAULT_TIMEOUT, study=study)
+            train = self._train(call, instances, UNCOMPRESSED)
             train.originator, train.proceed = originator, proceed
-            self._finish(call, self._run(call, train, 1, requested=len(kept)))
+            self._finish(call, self._run(call, train, 1, requested=len(instances)))
             return train.rows
 
         return forward

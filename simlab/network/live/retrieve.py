@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 from pydicom import Dataset
 from pynetdicom.association import Association
@@ -28,8 +28,20 @@ ALL_FAILED = 0xA702
 UNKNOWN_DESTINATION = 0xA801
 UNABLE_TO_PROCESS = 0xC000
 
-Forward = Callable[[Peer, Sequence[KeptInstance], "tuple[str, int]", Callable[[InstanceRows], bool]], InstanceRows]
-"""Stores instances at a peer: (destination, instances, move originator, proceed) -> rows of what was tried."""
+
+class Forward(Protocol):
+    """How a node stores the instances of a C-MOVE at their destination."""
+
+    def __call__(
+        self,
+        destination: Peer,
+        instances: Sequence[KeptInstance],
+        *,
+        originator: tuple[str, int],
+        study: str,
+        proceed: Callable[[InstanceRows], bool],
+    ) -> InstanceRows:
+        """Store; ``proceed`` is called after each response, and ends it by returning False."""
 
 
 class RetrieveService:
@@ -55,7 +67,8 @@ class RetrieveService:
             dialogue.begin(located.references)
             kept = self._fetch(dialogue, located.references)
             originator = (str(association.requestor.ae_title), int(request.MessageID))
-            dialogue.take(self._forward(destination, kept, originator, dialogue.take))
+            rows = self._forward(destination, kept, originator=originator, study=dialogue.study, proceed=dialogue.take)
+            dialogue.take(rows)
         else:
             dialogue.begin(located.references)
             for instance in self._fetch(dialogue, located.references):
@@ -69,7 +82,10 @@ class RetrieveService:
             identifier = dialogue.identifier()
         except Exception as error:  # noqa: BLE001 -- whatever pydicom makes of a peer's garbage
             return Located((), Status(UNABLE_TO_PROCESS, f"identifier cannot be read: {error}"))
-        return self._node.locate(query_from_data_set(identifier, MODELS[dialogue.request.AffectedSOPClassUID]))
+        query = query_from_data_set(identifier, MODELS[dialogue.request.AffectedSOPClassUID])
+        study = query.keys.get("StudyInstanceUID", "")
+        dialogue.study = study if isinstance(study, str) else ""
+        return self._node.locate(query)
 
     def _fetch(self, dialogue: _Dialogue, references: Sequence[InstanceReference]) -> list[KeptInstance]:
         """The instances' files; what is indexed but cannot be fetched counts as failed."""
@@ -112,6 +128,8 @@ class _Dialogue:
         self._failed: list[str] = []
         self._cancelled = False
         self._message_id = int(request.MessageID)
+        self.study = ""
+        """Study Instance UID, where the request is about one study."""
 
     def identifier(self) -> Dataset:
         """The request's identifier. Raises pydicom's errors on garbage."""

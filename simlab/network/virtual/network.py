@@ -350,7 +350,7 @@ class VirtualNetwork:
         yield self.env.timeout(max(ready) - self.env.now if trouble is Trouble.NONE else call.timeout)
         call.instances, call.bytes = len(rows), sum(rows.bytes)
         call.failures = study.count - sum(map(is_success, rows.status))
-        call.transfer_syntax = EXPLICIT_LITTLE_ENDIAN
+        call.sop_class, call.transfer_syntax = "\\".join(dict.fromkeys(rows.sop_class)), EXPLICIT_LITTLE_ENDIAN
         self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
         if trouble is not Trouble.NONE:
             return call.failed(Trouble.TIMEOUT, f"none within {call.timeout:g} s")

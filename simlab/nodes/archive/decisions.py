@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from simlab.network.seam import CommitmentReport, FailedReference
+from simlab.network.query import Query
+from simlab.network.seam import Answer, CommitmentReport, FailedReference
 from simlab.studies.study import InstanceReference
 
 NO_SUCH_INSTANCE = 0x0112
@@ -41,6 +42,9 @@ class Holdings(Protocol):
 
     def holds(self, references: Iterable[InstanceReference]) -> AbstractSet[InstanceReference]:
         """Those of the references that can really be given back."""
+
+    def search(self, query: Query) -> Answer:
+        """Answer a C-FIND."""
 
     def conflicts(self, references: Iterable[InstanceReference]) -> AbstractSet[InstanceReference]:
         """Those whose instance is held under another SOP class."""

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from simpy import Event
 
-from simlab.network.seam import CommitmentRequest
+from simlab.network.query import Level, Query
+from simlab.network.seam import CommitmentReport, CommitmentRequest
 from simlab.nodes.archive.decisions import Holdings, HoldsInstances, decide_commitment
 from simlab.nodes.archive.spec import ArchiveSpec
 from simlab.nodes.node import Node
@@ -29,6 +30,15 @@ def report(node: Node, holdings: Holdings, request: CommitmentRequest) -> Genera
         return  # nobody knows where a stranger listens
     held, conflicting = holdings.holds(request.references), holdings.conflicts(request.references)
     answer = decide_commitment(request.transaction, request.references, held, conflicting)
-    yield node.network.report_commitment(
-        node.name, requester or "", answer, on=request.association if spec.report == "same" else None
-    )
+    on = request.association if spec.report == "same" else None
+    study = study_of(holdings, answer)
+    yield node.network.report_commitment(node.name, requester or "", answer, on=on, study=study)
+
+
+def study_of(holdings: Holdings, report: CommitmentReport) -> str:
+    """The study that a report is about, as far as the archive knows: that of the first instance it holds."""
+    for reference in report.stored[:1]:
+        keys = {"SOPInstanceUID": reference.sop_instance, "StudyInstanceUID": ""}
+        for match in holdings.search(Query(keys, level=Level.IMAGE)).matches:
+            return str(match["StudyInstanceUID"])
+    return ""

@@ -1,8 +1,10 @@
 """What a scanner does: one patient after the other on the table, and their studies on their way meanwhile.
 
-worklist --> N-CREATE --> acquire --> (next patient)
-└─> store --> N-SET --> request commitment --> report: safe, and deleted here
-└── what failed is sent again, up to ``attempts`` times
+    worklist --> N-CREATE --> acquire --> next patient
+                                 |
+                                 +--> store --> N-SET --> request commitment --> report --> delete the local copy
+
+What was not acknowledged, and what the archive does not commit to, is sent again, up to ``attempts`` times in all.
 """
 
 from __future__ import annotations
