@@ -5,27 +5,24 @@ Exit codes: 0 all well; 1 an expectation failed, something was lost, or the run 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
 import sys
-import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import NoReturn, TypeVar
 
-import click
-import typer
 from rich.console import Console
 
 from simlab import __version__
 from simlab.errors import GroupError, UserError
-from simlab.lab.addresses import address_table, call_back_lines, how_to_reach, parse_address
+from simlab.lab.addresses import address_table, call_back_lines, check_ae_title, how_to_reach, parse_address
 from simlab.lab.echo import echo as send_echo
-from simlab.lab.lab import Lab
+from simlab.lab.lab import WORLDS, Lab, World
 from simlab.lab.watching import Watching
 from simlab.report.console import summary_tables
 from simlab.report.network import save_network
@@ -33,67 +30,54 @@ from simlab.studies.generate import generate as generate_study
 from simlab.studies.protocols import PROTOCOLS
 from simlab.units import parse_duration
 
-app = typer.Typer(
-    name="simlab",
-    help="A network lab for DICOM: a department of real AEs on one laptop, wired by one topology file.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+T = TypeVar("T")
 
-console = Console()
-complaints = Console(stderr=True)
+OK, NOT_WELL, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
-TopologyPath = Annotated[
-    Path, typer.Argument(metavar="TOPOLOGY", help="A topology file, such as topologies/clinic.yaml.")
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of every random draw, instead of the topology's.")]
+WIDTH_OF_A_FILE = 160
+"""Columns of what is written into a file or a pipe, where 80 would break every table."""
 
 
-class World(StrEnum):
-    """Where a scenario runs."""
+def open_console(*, stderr: bool = False) -> Console:
+    """A console that says text as it is."""
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if is_terminal or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
+    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
 
-    LIVE = "live"
-    VIRTUAL = "virtual"
+
+def say(*lines: str) -> None:
+    """Print lines on standard output, unbroken."""
+    console = open_console()
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
-@app.command()
+def complain(line: str) -> None:
+    """Print a line on standard error, unbroken."""
+    open_console(stderr=True).print(line, soft_wrap=True)
+
+
+# ---- the commands
+
+
 def run(
-    topology: TopologyPath,
-    world: Annotated[World, typer.Option(help="live: real AEs over TCP; virtual: SimPy time.")] = World.LIVE,
-    duration: Annotated[str | None, typer.Option(help='For how long orders arrive, such as "2 min".')] = None,
-    seed: Seed = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder [default: runs/NAME-WORLD-TIME].")] = None,
-    run_id: Annotated[
-        str | None, typer.Option(help="Enters the UIDs; made up where an external node takes part.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the nodes' files in the run folder.")] = False,
-) -> None:
+    topology: Path, *, world: World, duration: float | None, seed: int | None, out: Path | None, run_id: str | None,
+    keep: bool,
+) -> int:  # fmt: skip
     """Run a topology to its end: summary, verdicts, and a run folder with report.html."""
     lab = Lab.load(topology).varied(seed=seed, until=duration)
-    folder = out or Path("runs") / f"{lab.topology.name}-{world.value}-{datetime.now():%Y%m%d-%H%M%S}"
-    for line in call_back_lines(lab.topology) if world is World.LIVE else ():
-        console.print(line)
+    folder = out or Path("runs") / f"{lab.topology.name}-{world}-{datetime.now():%Y%m%d-%H%M%S}"
+    if world == "live":
+        say(*call_back_lines(lab.topology))
+    console = open_console()
     with Watching(console, lab.topology) as watching:
-        result = lab.run(world.value, out=folder, run_id=run_id, keep_files=keep, watch=watching.show)
+        result = lab.run(world, out=folder, run_id=run_id, keep_files=keep, watch=watching.show)
     console.print(summary_tables(result.run))
-    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
-    if not result.ok:
-        raise typer.Exit(1)
+    say(f"report: {folder / 'report.html'}")
+    return OK if result.ok else NOT_WELL
 
 
-@app.command()
-def up(
-    topology: TopologyPath,
-    addresses: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every node's AE title, host and port there, as JSON.")
-    ] = None,
-    work: Annotated[
-        bool, typer.Option("--work", help="Let scanners and workstations work as well, instead of only answering.")
-    ] = False,
-    seed: Seed = None,
-) -> None:
+def up(topology: Path, *, addresses: Path | None, work: bool, seed: int | None) -> int:
     """Leave a department up, to play with, until Ctrl-C: orders arrive, servers answer, you are the scanner."""
     lab = Lab.load(topology).varied(seed=seed)
     stop = threading.Event()
@@ -101,114 +85,198 @@ def up(
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: stop.set())
     with lab.up(works=work) as network:
-        peers = network.peers
         if addresses is not None:
-            table = address_table(peers.values())
+            table = address_table(network.peers.values())
             write_atomically(addresses, json.dumps(table, indent=2) + "\n")
-        for line in how_to_reach(lab.topology, peers):
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        say(*how_to_reach(lab.topology, network.peers))
         while not stop.wait(0.5):
             network.check()
-    console.print("stopped")
+    say("stopped")
+    return OK
 
 
-@app.command()
-def validate(topology: TopologyPath) -> None:
+def validate(topology: Path) -> int:
     """Check a topology file; the first mistake is told in one line, with exit code 2."""
     checked = Lab.load(topology).topology
-    console.print(
-        f"{topology}: {checked.name} is valid: {len(checked.nodes)} nodes, "
-        f"{len({spec.site for spec in checked.nodes.values()})} sites, {len(checked.links)} links",
-        soft_wrap=True,
+    sites = {spec.site for spec in checked.nodes.values()}
+    counts = ", ".join(
+        f"{count} {noun}{'' if count == 1 else 's'}"
+        for count, noun in ((len(checked.nodes), "node"), (len(sites), "site"), (len(checked.links), "link"))
     )
+    say(f"{topology}: {checked.name} is valid: {counts}")
+    return OK
 
 
-@app.command()
-def graph(
-    topology: TopologyPath,
-    out: Annotated[Path | None, typer.Option(help="An .svg or .png file [default: NAME.svg].")] = None,
-) -> None:
+def graph(topology: Path, *, out: Path | None) -> int:
     """Draw a topology."""
     checked = Lab.load(topology).topology
     path = out or Path(f"{checked.name}.svg")
-    save_network(checked, path)
-    console.print(f"{path}", soft_wrap=True)
+    try:
+        save_network(checked, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    say(str(path))
+    return OK
 
 
-@app.command()
-def echo(
-    address: Annotated[
-        str, typer.Argument(metavar="AET@HOST:PORT", help="Whom to ask, such as ORTHANC@localhost:4242.")
-    ],
-    calling: Annotated[str, typer.Option(help="Our own AE title.")] = "SIMLAB",
-    timeout: Annotated[str, typer.Option(help="How long to wait.")] = "10 s",
-) -> None:
+def echo(address: str, *, calling: str, timeout: float) -> int:
     """Send a C-ECHO and say how long the answer took."""
-    peer = parse_address(address)
-    outcome = send_echo(calling, peer, parse_duration(timeout))
+    outcome = send_echo(calling, parse_address(address), timeout)
     if not outcome.ok:
         reason = ": ".join(part for part in (outcome.trouble.value, outcome.comment) if part)
-        complaints.print(f"{address}: {reason or f'status {outcome.status:04X}H'}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1)
-    console.print(f"{address} answered in {(outcome.finished - outcome.started) * 1000:.3g} ms", soft_wrap=True)
+        complain(f"{address}: {reason or f'status {outcome.status:04X}H'}")
+        return NOT_WELL
+    say(f"{address} answered in {(outcome.finished - outcome.started) * 1000:.3g} ms")
+    return OK
 
 
-@app.command()
-def generate(
-    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help=f"One of {', '.join(PROTOCOLS)}.")],
-    out: Annotated[Path, typer.Option(help="The folder to write to; it is made if need be.")],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same files, byte for byte.")] = 1,
-) -> None:
+def generate(protocol: str, *, out: Path, seed: int) -> int:
     """Write a synthetic study as DICOM files."""
-    with console.status(f"making {protocol}"):
+    with open_console().status(f"making {protocol}"):
         study = generate_study(protocol, out, seed=seed)
-    console.print(f"{study.count} instances of {study.order.patient.id} in {out}", soft_wrap=True)
+    say(f"{study.count} instances of {study.order.patient.id} in {out}")
+    return OK
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file that is either not there or whole. Raises UserError if it cannot be written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def version(*, wanted: bool) -> None:
-    """Print the version and leave."""
-    if wanted:
-        console.print(f"simlab {__version__}", highlight=False)
-        raise typer.Exit
+# ---- their arguments
 
 
-@app.callback()
-def options(
-    _version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Print the version.", callback=lambda v: version(wanted=v))
-    ] = False,
-) -> None:
-    """A network lab for DICOM: a department of real AEs on one laptop, wired by one topology file."""
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, and otherwise leaves the talking to ``--help``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError."""
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def reading(read: Callable[[str], T]) -> Callable[[str], T]:
+    """A reader of text for ``add_argument``, which then names the argument that could not be read."""
+
+    def convert(text: str) -> T:
+        try:
+            return read(text)
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+def some_time(text: str) -> float:
+    """Read a duration that is not zero. Raises UserError."""
+    seconds = parse_duration(text)
+    if seconds == 0:
+        raise UserError(f'"{text}" is no time at all; expected a duration such as "20 s"')
+    return seconds
+
+
+def make_parser() -> Parser:
+    """The whole command line. What is parsed has a ``command``, and that command's arguments."""
+    parser = Parser(
+        prog="simlab",
+        description="A network lab for DICOM: a department of real AEs on one laptop, wired by one topology file.",
+        epilog="Exit codes: 0 all well; 1 an expectation failed, something was lost, nobody answered, or the run was "
+        "cut short; 2 a mistake in what you wrote.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"simlab {__version__}", help="print the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(command: Callable[..., int]) -> Parser:
+        about = command.__doc__ or ""
+        added = commands.add_parser(command.__name__, help=about, description=about, allow_abbrev=False)
+        added.set_defaults(command=command)
+        return added
+
+    def add_for_topology(command: Callable[..., int]) -> Parser:
+        added = add(command)
+        added.add_argument(
+            "topology", metavar="TOPOLOGY", type=Path, help="a topology file, such as topologies/clinic.yaml"
+        )
+        return added
+
+    def add_seed(added: Parser) -> None:
+        added.add_argument("--seed", type=int, metavar="N", help="seed of every random draw [the topology's]")
+
+    duration = reading(some_time)
+
+    added = add_for_topology(run)
+    added.add_argument(
+        "--world", choices=WORLDS, default="live", help="live: real AEs over TCP; virtual: SimPy time [live]"
+    )
+    added.add_argument(
+        "--duration", type=duration, metavar="TIME", help='for how long orders arrive, as in "2 min" [the topology\'s]'
+    )
+    add_seed(added)
+    added.add_argument("--out", type=Path, metavar="DIR", help="the run folder [runs/NAME-WORLD-TIME]")
+    added.add_argument(
+        "--run-id", metavar="TEXT", help="enters the UIDs [made up where an external node takes part, else none]"
+    )
+    added.add_argument("--keep", action="store_true", help="leave the nodes' files in the run folder")
+
+    added = add_for_topology(up)
+    added.add_argument(
+        "--addresses", type=Path, metavar="FILE", help="write every node's AE title, host and port there, as JSON"
+    )
+    added.add_argument(
+        "--work", action="store_true", help="let scanners and workstations work as well, instead of only answering"
+    )
+    add_seed(added)
+
+    add_for_topology(validate)
+
+    added = add_for_topology(graph)
+    added.add_argument("--out", type=Path, metavar="FILE", help="an .svg or .png file [NAME.svg]")
+
+    added = add(echo)
+    added.add_argument("address", metavar="AET@HOST:PORT", help="whom to ask, such as ORTHANC@localhost:4242")
+    added.add_argument(
+        "--calling", type=reading(check_ae_title), default="SIMLAB", metavar="AET", help="our own AE title [SIMLAB]"
+    )
+    added.add_argument("--timeout", type=duration, default=10.0, metavar="TIME", help="how long to wait [10 s]")
+
+    added = add(generate)
+    added.add_argument("protocol", metavar="PROTOCOL", help=f"one of {', '.join(PROTOCOLS)}")
+    added.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="the folder to write to; it is made if need be"
+    )
+    added.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="the same seed gives the same files, byte for byte [1]"
+    )
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code; a mistake of the user is one line on standard error."""
-    command: Any = typer.main.get_command(app)
+    parser = make_parser()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words:
+        parser.print_help()
+        return OK
     try:
-        code = command.main(args=arguments, prog_name="simlab", standalone_mode=False)
-    except (UserError, GroupError) as error:
-        complaints.print(f"simlab: {error}", soft_wrap=True, highlight=False, markup=False)
-        return 2 if isinstance(error, UserError) else 1
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
-    except click.ClickException as error:
-        complaints.print(f"simlab: {error.format_message()}", soft_wrap=True, highlight=False, markup=False)
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        complaints.print("simlab: interrupted")
-        return 130
-    return code if isinstance(code, int) else 0
+        chosen = vars(parser.parse_args(words))
+        command = chosen.pop("command")
+        code: int = command(**chosen)
+    except UserError as error:
+        complain(f"simlab: {error}")
+        return MISTAKE
+    except GroupError as error:
+        complain(f"simlab: {error}")
+        return NOT_WELL
+    except KeyboardInterrupt:
+        complain("simlab: interrupted")
+        return INTERRUPTED
+    return code
 
 
 if __name__ == "__main__":

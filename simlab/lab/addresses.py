@@ -10,7 +10,16 @@ from simlab.network.live.directory import Peer
 from simlab.topology.model import Topology
 from simlab.topology.references import talks
 
-_ADDRESS = re.compile(r"(?P<title>[^@\\]{1,16})@(?P<host>\[[0-9A-Fa-f:.]+\]|[^:@\s]+):(?P<port>\d{1,5})")
+_TITLE = r"[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?"
+"""PS3.5 section 6.2; spaces at either end are not significant, so we write none."""
+_ADDRESS = re.compile(rf"(?P<title>{_TITLE})@(?P<host>\[[0-9A-Fa-f:.]+\]|[^:@\s]+):(?P<port>[0-9]{{1,5}})")
+
+
+def check_ae_title(text: str) -> str:
+    """Return an AE title as it is. Raises UserError if it is none."""
+    if re.fullmatch(_TITLE, text) is None:
+        raise UserError(f'"{text}" is no AE title: expected 1 to 16 printable ASCII characters, no backslash')
+    return text
 
 
 def parse_address(text: str) -> Peer:

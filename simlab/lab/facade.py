@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from inspect import signature
 from typing import Any
 
 from simlab.errors import GroupError, UserError
 from simlab.lab.department import Department
 from simlab.network.live.directory import Peer
-from simlab.network.seam import Outcome
+from simlab.network.seam import Network, Outcome
 
 OPERATIONS = ("echo", "find", "store", "move", "get", "create_step", "set_step", "request_commitment")
 """Operations from one node to another that people may ask for."""
@@ -46,10 +46,12 @@ class Facade:
         def call(source: str, target: str, *arguments: Any, **keywords: Any) -> Outcome:
             if target not in self._department.peers:
                 raise UserError(f'no node "{target}"; there are {", ".join(self._department.peers)}')
+            # Here, not in the group: there it would be a bug that ends the department.
+            signature(getattr(Network, operation)).bind(self, source, target, *arguments, **keywords)
             future = self._department.call(source, operation, target, *arguments, **keywords)
             try:
                 return future.result(LONGEST_CALL)
-            except FutureTimeoutError:
+            except TimeoutError:
                 raise GroupError(f"{operation} from {source} to {target} took over {LONGEST_CALL:g} s") from None
 
         return call

@@ -111,7 +111,8 @@ class Group:
         """Start an operation of the network; ``then`` is called with its outcome, on the environment's thread."""
 
         def finished(event: Event) -> None:
-            then(cast("Outcome", event.value))
+            if event.ok:  # otherwise the exception ends the environment, and with it everybody's calls
+                then(cast("Outcome", event.value))
 
         def start() -> None:
             event: Event = getattr(self.network, operation)(*arguments, **keywords)
@@ -133,9 +134,8 @@ class Group:
         self.env.hand_in(lambda: None if self._stopped.triggered else self._stopped.succeed())
 
     def close(self) -> None:
-        """Stop listening, and let go of threads and files."""
+        """Stop listening, and let go of files; transfers under way end by their own time-outs."""
         self.network.close()
-        self.env.close()
         for half in self._halves.values():
             half.close()
 

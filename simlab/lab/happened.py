@@ -23,6 +23,8 @@ class Happened:
     ended: str = ""
     """Why the run was cut short; empty if everything ordered came to its end."""
     audited: bool = False
+    """The archives were asked for everything back. From then on the ledger is closed: what they acknowledge later, they
+    were not asked for."""
     generator: dict[str, float] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
@@ -35,7 +37,8 @@ class Happened:
         self.records += records
         self.batches += batches
         self.completion.take(records)
-        self.audit.take(batches)
+        if not self.audited:
+            self.audit.take(batches)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from functools import partial
+from itertools import count
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from typing import Any, Protocol, TypeVar
 
@@ -25,8 +29,14 @@ T = TypeVar("T")
 START_TIMEOUT = 60.0
 """Seconds within which a group must listen: a cold start imports a lot."""
 
-STOP_TIMEOUT = 15.0
-"""Seconds within which a group must have stopped; then it is killed."""
+ANSWER_TIMEOUT = 60.0
+"""Seconds within which a group must say what it has recorded; a machine may be very busy."""
+
+STOP_TIMEOUT = 10.0
+"""Seconds within which a group must have stopped, from when it was asked to."""
+
+EXIT_TIMEOUT = 3.0
+"""Seconds that the process of a group that has stopped gets for its last threads; then it is killed."""
 
 
 class Hold(Protocol):
@@ -56,12 +66,44 @@ class Hold(Protocol):
         """Stop within a bound; returns the last records. Never raises."""
 
 
+class _Calls:
+    """Calls that wait for their outcomes. Once closed, all of them fail, those to come as well."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+        self._waiting: dict[int, Future[Outcome]] = {}
+        self._closed: BaseException | None = None
+
+    def open(self) -> tuple[int, Future[Outcome]]:
+        """Return a new call, and the number by which it is known."""
+        future: Future[Outcome] = Future()
+        number = next(self._numbers)
+        self._waiting[number] = future
+        if self._closed is not None:
+            self.close(self._closed)
+        return number, future
+
+    def answer(self, number: int, outcome: Outcome) -> None:
+        """Let a call have its outcome; one that was closed meanwhile stays so."""
+        future = self._waiting.pop(number, None)
+        if future is not None:
+            _settle(future, outcome)
+
+    def close(self, reason: BaseException) -> None:
+        """Let all calls fail."""
+        self._closed = reason
+        while self._waiting:
+            _, future = self._waiting.popitem()
+            _fail(future, reason)
+
+
 class LocalGroup:
     """A group on a thread of this process: a trace can be stepped through it."""
 
     def __init__(self, plan: GroupPlan) -> None:
         self.nodes = plan.nodes
         self._group = Group(plan)
+        self._calls = _Calls()
         self._crash: BaseException | None = None
         self._thread = threading.Thread(target=self._live, name="+".join(plan.nodes), daemon=True)
         self._origin = 0.0
@@ -84,11 +126,12 @@ class LocalGroup:
             self._group.run(self._origin)
         except BaseException as error:  # noqa: BLE001 -- kept for the lab's own thread, which raises it
             self._crash = error
+        self._calls.close(self._crash or GroupError(f"the group of {', '.join(self.nodes)} has stopped"))
 
     def call(self, operation: str, *arguments: Any, **keywords: Any) -> Future[Outcome]:
         """Start an operation of the group's network."""
-        future: Future[Outcome] = Future()
-        self._group.call(operation, arguments, keywords, future.set_result)
+        number, future = self._calls.open()
+        self._group.call(operation, arguments, keywords, partial(self._calls.answer, number))
         return future
 
     def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
@@ -117,7 +160,7 @@ class RemoteGroup:
     def __init__(self, plan: GroupPlan) -> None:
         self.nodes = plan.nodes
         self._recorder = Recorder()
-        self._calls: dict[int, Future[Outcome]] = {}
+        self._calls = _Calls()
         self._clock: Future[float] = Future()
         self._peers: Future[list[Peer]] = Future()
         self._usage: Future[GroupUsage] = Future()
@@ -125,47 +168,59 @@ class RemoteGroup:
         self._crash: Exception | None = None
         self._sending = threading.Lock()
         self._channel: Connection | None = None
+        self._stop_by: float | None = None
         key = secrets.token_bytes(32)
         self._listener = Listener(("127.0.0.1", 0), authkey=key)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "simlab.lab.worker"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
+        self._attending = threading.Thread(target=self._attend, args=(plan,), daemon=True, name="+".join(plan.nodes))
+        self._attending.start()
+        threading.Thread(target=self._watch, daemon=True, name="watch").start()
+        where = json.dumps({"host_port": self._listener.address, "key": key.hex()})
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"host_port": self._listener.address, "key": key.hex()}).encode() + b"\n")
-        self._process.stdin.close()
-        threading.Thread(target=self._attend, args=(plan,), daemon=True, name="+".join(plan.nodes)).start()
-        threading.Thread(target=self._watch, daemon=True).start()
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:  # if it is gone, _watch says so
+            pipe.write(where.encode() + b"\n")
+
+    @property
+    def _name(self) -> str:
+        return ", ".join(self.nodes)
 
     # ---- channel
 
     def _attend(self, plan: GroupPlan) -> None:
         """Take in what the worker says, until it says no more."""
         try:
-            with self._listener.accept() as self._channel:
-                self._channel.send(plan)
+            with self._listener:
+                channel = self._listener.accept()
+            with channel:
+                channel.send(plan)
+                self._channel = channel
                 while True:
-                    self._hear(*self._channel.recv())
-        except (EOFError, OSError):
-            self._fail(GroupError(f"the process of {', '.join(self.nodes)} ended unexpectedly"))
+                    self._hear(*channel.recv())
+        except (EOFError, OSError, AuthenticationError):
+            if self._usage.done():
+                self._calls.close(GroupError(f"the group of {self._name} has stopped"))
+            else:
+                self._fail(GroupError(f"the process of {self._name} ended unexpectedly"))
 
     def _watch(self) -> None:
-        """A worker that dies before it connects would be waited for in vain: wake the listener by closing it."""
-        self._process.wait()
+        """A worker that dies before it connects would be waited for in vain: connect in its place, and say nothing."""
+        code = self._process.wait()
         if self._channel is None:
-            self._fail(GroupError(f"the process of {', '.join(self.nodes)} did not start"))
+            self._fail(GroupError(f"the process of {self._name} did not start (exit code {code})"))
             with contextlib.suppress(OSError):
-                self._listener.close()
+                socket.create_connection(self._listener.address).close()
 
     def _hear(self, message: str, *values: Any) -> None:
         if message == "listening":
-            self._peers.set_result(*values)
+            _settle(self._peers, *values)
         elif message == "mistake":
             self._fail(UserError(*values))
         elif message == "clock":
-            self._clock.set_result(*values)
+            _settle(self._clock, *values)
         elif message == "outcome":
-            identifier, outcome = values
-            self._calls.pop(identifier).set_result(outcome)
+            self._calls.answer(*values)
         elif message == "records":
             records, batches = values
             for record in records:
@@ -174,18 +229,18 @@ class RemoteGroup:
                 self._recorder.add_instances(batch)
             self._records_came.set()
         elif message == "stopped":
-            self._usage.set_result(*values)
+            _settle(self._usage, *values)
         elif message == "crashed":
             (trace,) = values
-            self._fail(GroupError(f"the group of {', '.join(self.nodes)} crashed:\n{trace}"))
+            self._fail(GroupError(f"the group of {self._name} crashed:\n{trace}"))
 
     def _fail(self, error: Exception) -> None:
         """Let everybody who waits for this group know that it is gone."""
         self._crash = self._crash or error
-        futures: list[Future[Any]] = [self._peers, self._clock, self._usage, *self._calls.values()]
-        for future in futures:
-            if not future.done():
-                future.set_exception(self._crash)
+        _fail(self._peers, self._crash)
+        _fail(self._clock, self._crash)
+        _fail(self._usage, self._crash)
+        self._calls.close(self._crash)
         self._records_came.set()
 
     def _tell(self, *message: Any) -> None:
@@ -197,7 +252,7 @@ class RemoteGroup:
 
     def listen(self) -> list[Peer]:
         """Wait until the services are up."""
-        return _within(self._peers, START_TIMEOUT, f"{', '.join(self.nodes)} did not start")
+        return _within(self._peers, START_TIMEOUT, f"{self._name} did not start")
 
     def meet(self, peers: Sequence[Peer]) -> None:
         """Tell the group where everybody is."""
@@ -207,47 +262,57 @@ class RemoteGroup:
         """Let the workflows go, after finding out how the worker's clock relates to ours."""
         asked = time.perf_counter()
         self._tell("clock")
-        theirs = _within(self._clock, START_TIMEOUT, f"{', '.join(self.nodes)} does not answer")
+        theirs = _within(self._clock, START_TIMEOUT, f"{self._name} did not answer")
         ours = (asked + time.perf_counter()) / 2
         self._tell("run", origin + theirs - ours)
 
     def call(self, operation: str, *arguments: Any, **keywords: Any) -> Future[Outcome]:
         """Start an operation of the group's network."""
-        future: Future[Outcome] = Future()
-        if self._crash is not None:
-            future.set_exception(self._crash)
-            return future
-        self._calls[id(future)] = future
-        self._tell("call", id(future), operation, arguments, keywords)
+        number, future = self._calls.open()
+        self._tell("call", number, operation, arguments, keywords)
         return future
 
     def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
         """Records since the last call."""
-        if self._crash is not None:
-            raise self._crash
         self._records_came.clear()
         self._tell("drain")
-        self._records_came.wait(STOP_TIMEOUT)
+        if self._crash is None and not self._records_came.wait(ANSWER_TIMEOUT):
+            raise GroupError(f"{self._name} did not answer within {ANSWER_TIMEOUT:g} s")
+        if self._crash is not None:
+            raise self._crash
         return self._recorder.drain()
 
     def ask_to_stop(self) -> None:
         """Tell the worker."""
-        self._tell("stop")
+        if self._stop_by is None:
+            self._stop_by = time.perf_counter() + STOP_TIMEOUT
+            self._tell("stop")
 
     def stop(self) -> tuple[list[Record], list[InstanceBatch], GroupUsage]:
         """Stop within a bound; a group that does not is killed."""
         self.ask_to_stop()
         usage = GroupUsage(0.0, 0.0)
-        with contextlib.suppress(GroupError, UserError):
-            usage = _within(self._usage, STOP_TIMEOUT, "")
-        try:
-            self._process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        with contextlib.suppress(OSError):
-            self._listener.close()
+        if self._peers.done() and self._crash is None:  # else it has nothing to say
+            patience = max(0.0, (self._stop_by or 0.0) - time.perf_counter())
+            with contextlib.suppress(GroupError, UserError, subprocess.TimeoutExpired):
+                usage = _within(self._usage, patience, f"{self._name} did not stop")
+                self._process.wait(EXIT_TIMEOUT)
+        self._process.kill()
+        self._process.wait()
+        self._attending.join(EXIT_TIMEOUT)
         return *self._recorder.drain(), usage
+
+
+def _settle(future: Future[T], value: T) -> None:
+    """Give a future its value, unless it has failed already."""
+    with contextlib.suppress(InvalidStateError):
+        future.set_result(value)
+
+
+def _fail(future: Future[Any], error: BaseException) -> None:
+    """Let a future fail, unless it has its value already."""
+    with contextlib.suppress(InvalidStateError):
+        future.set_exception(error)
 
 
 def _within(future: Future[T], timeout: float, otherwise: str) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,12 +19,12 @@ from simlab.lab.facade import Facade
 from simlab.lab.happened import Happened, Watch
 from simlab.lab.live_run import run_live
 from simlab.lab.result import Result
+from simlab.lab.variations import with_node, with_settings
 from simlab.lab.virtual_run import run_virtual
 from simlab.nodes.specs import SPECS
 from simlab.report.network import network_svg
-from simlab.topology.loader import load_topology, parse_topology, resolve_yaml
+from simlab.topology.loader import load_topology
 from simlab.topology.model import Topology
-from simlab.units import parse_duration
 
 World = Literal["live", "virtual"]
 WORLDS: tuple[World, ...] = ("live", "virtual")
@@ -56,20 +57,12 @@ class Lab:
         Quantities may be given as in a file (``"20 ms"``) or as numbers in seconds and bytes. Raises TopologyError as
         for a file.
         """
-        if node not in self.topology.nodes:
-            raise UserError(f'no node "{node}" here; there are {", ".join(self.topology.nodes)}')
-        spec = self.topology.nodes[node].model_copy(update=settings)
-        nodes = {**self.topology.nodes, node: spec}
-        return Lab(_checked(self.topology.model_copy(update={"nodes": nodes}), f"replace {node}"))
+        return Lab(with_node(self.topology, node, **settings))
 
     def varied(self, *, seed: int | None = None, until: str | float | None = None) -> Lab:
         """The same scenario under another seed, or for another duration (``"8 h"``, or run seconds)."""
-        changes: dict[str, Any] = {}
-        if seed is not None:
-            changes["seed"] = seed
-        if until is not None:
-            changes["duration"] = parse_duration(until) if isinstance(until, str) else float(until)
-        return Lab(self.topology.model_copy(update=changes)) if changes else self
+        changes = {"seed": seed, "duration": until}
+        return Lab(with_settings(self.topology, **{name: new for name, new in changes.items() if new is not None}))
 
     def run(
         self,
@@ -92,6 +85,8 @@ class Lab:
         """
         if world not in WORLDS:
             raise UserError(f'unknown world "{world}": expected live or virtual')
+        if out is not None:
+            _require_writable(Path(out))
         lab = self.varied(seed=seed, until=until)
         identifier = lab.make_run_id() if run_id is None else run_id
         started = datetime.now()
@@ -103,7 +98,10 @@ class Lab:
                 happened = run_live(lab.topology, staging, watch)
         result = Result(_told(happened, world, started))
         if out is not None:
-            result.save(out)
+            try:
+                result.save(out)
+            except OSError as error:
+                raise UserError(f"cannot write to {out}: {error.strerror or error}") from error
         return result
 
     def make_run_id(self) -> str:
@@ -138,16 +136,24 @@ def _workspace(out: str | Path | None, *, keep: bool) -> Iterator[Path]:
     """A folder for the nodes' files: in the run folder if they are kept, else one that goes away."""
     if keep and out is not None:
         folder = Path(out) / NODES_FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
         yield folder
     else:
+        # Windows keeps a file from going away while anybody has it open.
         with tempfile.TemporaryDirectory(prefix="simlab-", ignore_cleanup_errors=True) as temporary:
             yield Path(temporary)
 
 
-def _checked(topology: Topology, source: str) -> Topology:
-    """A topology made in code, held to everything that a file is held to."""
-    return parse_topology(resolve_yaml(topology), SPECS, source)
+def _require_writable(folder: Path) -> None:
+    """Raise UserError if a folder cannot be written to: before the run, since afterwards is too late."""
+    place = next(path for path in (folder.resolve(), *folder.resolve().parents) if os.access(path, os.F_OK))
+    if not place.is_dir():
+        raise UserError(f"cannot write to {folder}: {place} is a file; expected a folder")
+    if not os.access(place, os.W_OK):
+        raise UserError(f"cannot write to {folder}: no permission to write in {place}")
 
 
 def _told(happened: Happened, world: World, started: datetime) -> Run:

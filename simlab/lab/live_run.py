@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future
 
 from simlab.errors import UserError
 from simlab.lab.audit import Question
@@ -43,14 +44,13 @@ def run_live(topology: Topology, staging: Staging, watch: Watch) -> Happened:
         try:
             department.run()
             _work(department, happened, show)
-            if not happened.ended:
-                show.look("auditing")
-                _audit(department, happened)
+            show.look("auditing")
+            _audit(department, happened)
         except KeyboardInterrupt:
             happened.ended = "interrupted"
-        happened.elapsed = max((record.finished for record in happened.records), default=0.0)
         records, batches = department.stop()
         happened.take([record for record in records if record.operation != "C-GET"], batches)
+        happened.elapsed = max((record.finished for record in happened.records), default=0.0)
         _judge_generator(department, happened)
     return happened
 
@@ -117,20 +117,24 @@ def _work(department: Department, happened: Happened, show: _Show) -> None:
 
 def _audit(department: Department, happened: Happened) -> None:
     """Ask everything back that was acknowledged, a few studies at a time."""
+    asked: deque[tuple[Question, Future[Outcome]]] = deque()
 
-    def ask(question: Question) -> Outcome:
-        future: Future[Outcome] = department.call(
-            question.source, "get", question.archive, question.query, study=question.study, timeout=AUDIT_TIMEOUT
-        )
+    def take_oldest_answer() -> None:
+        question, answer = asked.popleft()
         try:
-            return future.result(AUDIT_BOUND)
+            outcome = answer.result(AUDIT_BOUND)
         except TimeoutError:
-            return Outcome(operation="C-GET", status=NO_STATUS, trouble=Trouble.TIMEOUT)
+            outcome = Outcome(operation="C-GET", status=NO_STATUS, trouble=Trouble.TIMEOUT)
+        happened.audit.answer(question, outcome)
 
-    questions = happened.audit.questions()
-    with ThreadPoolExecutor(AUDIT_AT_ONCE) as pool:
-        for question, outcome in zip(questions, pool.map(ask, questions), strict=True):
-            happened.audit.answer(question, outcome)
+    for question in happened.audit.questions():
+        if len(asked) == AUDIT_AT_ONCE:
+            take_oldest_answer()
+        source, archive, study = question
+        answer = department.call(source, "get", archive, question.query, study=study, timeout=AUDIT_TIMEOUT)
+        asked.append((question, answer))
+    while asked:
+        take_oldest_answer()
     happened.audited = True
     happened.notices += happened.audit.unanswered
 

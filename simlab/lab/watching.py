@@ -16,6 +16,12 @@ from simlab.records import Record
 from simlab.topology.model import Topology
 from simlab.units import format_duration, format_size
 
+PHASES = {
+    "working": "orders arrive, for {duration}",
+    "finishing": "no more orders after {now}; finishing what was ordered",
+    "auditing": "all done after {now}; asking the archives for everything back",
+}
+
 SHOWN = ("ordered", "started", "acquired", "stored", "safe", "read", "failed")
 
 
@@ -47,7 +53,10 @@ class Watching:
         if progress.phase != self._phase:
             self._phase = progress.phase
             if not self._console.is_terminal:
-                self._console.print(f"{self._topology.name}: {progress.phase} at {format_duration(progress.now)}")
+                told = PHASES[progress.phase].format(
+                    now=format_duration(max(progress.now, 0.0)), duration=format_duration(progress.duration)
+                )
+                self._console.print(f"{self._topology.name}: {told}", soft_wrap=True)
         if self._console.is_terminal:
             self._live.update(self._picture(progress))
 

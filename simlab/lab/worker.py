@@ -34,7 +34,6 @@ class Worker:
         self._sending = threading.Lock()
         self._begin = threading.Event()
         self._origin: float | None = None
-        self.group: Group | None = None
 
     def send(self, *message: Any) -> None:
         """Send a message; the parent may have gone already."""
@@ -47,19 +46,17 @@ class Worker:
 
     def serve(self) -> None:
         """Live through one group's life."""
+        group = Group(self._channel.recv())
         try:
-            group = self.group = Group(self._channel.recv())
             self.send("listening", group.listen())
-        except UserError as error:
-            self.send("mistake", str(error))
-            return
-        threading.Thread(target=self._obey, args=(group,), daemon=True, name="control").start()
-        try:
+            threading.Thread(target=self._obey, args=(group,), daemon=True, name="control").start()
             self._begin.wait()
             if self._origin is not None:
                 group.run(self._origin)
             self.send("records", *group.drain())
             self.send("stopped", group.usage())
+        except UserError as error:
+            self.send("mistake", str(error))
         finally:
             group.close()
 

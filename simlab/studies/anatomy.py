@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,8 +28,7 @@ def _stature(generator: np.random.Generator, patient: Patient) -> Vector:
 def build_chest(generator: np.random.Generator, patient: Patient) -> Anatomy:
     """From the lung apices to the upper abdomen, lying on a table, arms up."""
     body = Sculptor()
-    body.ellipsoid(Tissue.SUPPORT, (0, 158, 0), (235, 26, 3000))
-    body.ellipsoid(Tissue.AIR, (0, 146, 0), (240, 30, 3000))
+    body.shell(Tissue.SUPPORT, Tissue.AIR, (0, 143, 0), (215, 24, 3000), 4)
     body.stature = _stature(generator, patient)
     fat = generator.uniform(8, 20)
     for inset, tissue in ((0.0, Tissue.SKIN), (2.0, Tissue.FAT), (fat, Tissue.MUSCLE)):
@@ -48,12 +48,12 @@ def build_chest(generator: np.random.Generator, patient: Patient) -> Anatomy:
 
 def _paint_lungs(body: Sculptor, generator: np.random.Generator) -> None:
     for side in (-1, 1):
-        lung: tuple[Vector, Vector] = ((side * 72, 2, -15), (58, 84, 155))
-        body.ellipsoid(Tissue.FAT, lung[0], (62, 88, 158), turn=(0, side * 0.08, 0))
+        lung: tuple[Vector, Vector] = ((side * 76, 2, -15), (62, 88, 168))
+        body.ellipsoid(Tissue.FAT, lung[0], (65, 91, 171), turn=(0, side * 0.08, 0))
         body.ellipsoid(Tissue.LUNG, *lung, turn=(0, side * 0.08, 0))
         hilum = np.array((side * 30.0, 12.0, 5.0))
-        for _ in range(26):
-            direction = generator.standard_normal(3) * (0.8, 1.0, 1.4)
+        for _ in range(30):
+            direction = generator.standard_normal(3) * (0.7, 0.9, 1.5)
             direction[0] = side * abs(direction[0])
             _grow_vessel(body, generator, hilum, direction / np.linalg.norm(direction), lung, 4.2)
         for _ in range(3):  # nodules
@@ -72,15 +72,15 @@ def _grow_vessel(
     radius: float,
 ) -> None:
     """A vessel that bends, thins and forks until it comes near the pleura."""
-    while radius > 0.6:
-        end = start + direction * 4.5 * math.sqrt(radius)
+    while radius > 0.8:
+        end = start + direction * 8 * math.sqrt(radius)
         if np.sum(np.square((end - lung[0]) / np.array(lung[1]))) > 0.9:
             return
         body.rod(Tissue.BLOOD, start, end, radius)
-        start, radius = end, radius * 0.86
-        direction = direction + generator.normal(0, 0.28, 3)
+        start, radius = end, radius * 0.88
+        direction = direction + generator.normal(0, 0.22, 3)
         direction /= np.linalg.norm(direction)
-        if generator.random() < 0.3:
+        if generator.random() < 0.4:
             aside = direction + generator.normal(0, 0.75, 3)
             _grow_vessel(body, generator, start, aside / np.linalg.norm(aside), lung, radius * 0.8)
 
@@ -145,13 +145,13 @@ def _paint_ribs(body: Sculptor) -> None:
         for level in range(-9, 5):
             # From the spine round to the front, sinking on the way; the chest is narrower towards its apex.
             angles = np.linspace(0.42, 2.75, 15)
-            wide, deep = 142 - 1.1 * max(level, 0) ** 2 * 2.2, 98 - 1.2 * max(level, 0) ** 2
+            wide, deep = 146 - 2.4 * max(level, 0) ** 2, 98 - 1.2 * max(level, 0) ** 2
             sink = np.linspace(0, 62, len(angles))
             path = np.column_stack(
                 [side * wide * np.sin(angles), deep * np.cos(angles) - 2, level * 24 + 50 - sink],
             )
             for tissue, thickness, height in ((Tissue.CORTICAL_BONE, 4.2, 7.0), (Tissue.MARROW, 2.6, 5.2)):
-                for start, end in zip(path[:-1], path[1:], strict=True):
+                for start, end in pairwise(path):
                     body.rod(tissue, start, end, thickness, height)
         body.tube(Tissue.CORTICAL_BONE, [(side * 14, -84, 112), (side * 70, -58, 132), (side * 130, -20, 150)], 6)
         body.ellipsoid(Tissue.CORTICAL_BONE, (side * 104, 82, 80), (42, 4.5, 66), turn=(0, 0, side * -0.55))
@@ -161,21 +161,22 @@ def _paint_ribs(body: Sculptor) -> None:
 def build_head(generator: np.random.Generator, patient: Patient) -> Anatomy:
     """Brain, skull, face and upper neck, in a head holder."""
     head = Sculptor()
-    head.ellipsoid(Tissue.SUPPORT, (0, 22, 0), (112, 110, 900))
-    head.ellipsoid(Tissue.AIR, (0, 10, 0), (108, 112, 900))
+    head.ellipsoid(Tissue.SUPPORT, (0, 16, 0), (106, 105, 900))
+    head.ellipsoid(Tissue.AIR, (0, 4, 0), (106, 112, 900))
     head.stature = _stature(generator, patient)
     for tissue, inset in ((Tissue.SKIN, 0.0), (Tissue.FAT, 2.0), (Tissue.MUSCLE, 7.0)):
-        head.ellipsoid(tissue, (0, 22, -140), (58 - inset, 60 - inset, 130))
+        head.ellipsoid(tissue, (0, 22, -140), (62 - inset, 60 - inset, 130))
+        head.ellipsoid(tissue, (0, 44, -70), (56 - inset, 40 - inset, 50))
         head.ellipsoid(tissue, (0, -22, -62), (64 - inset, 70 - inset, 72))
         head.ellipsoid(tissue, (0, -92, -52), (13 - inset, 16 - inset / 2, 24))
     for tissue, inset in ((Tissue.SKIN, 0.0), (Tissue.FAT, 2.0), (Tissue.CORTICAL_BONE, 6.0)):
         head.ellipsoid(tissue, (0, 0, 10), (80 - inset, 99 - inset, 84 - inset))
     head.ellipsoid(Tissue.MARROW, (0, 0, 10), (72, 91, 76))
     _paint_face(head)
-    head.ellipsoid(Tissue.CORTICAL_BONE, (0, 46, -40), (62, 46, 40))
+    head.ellipsoid(Tissue.CORTICAL_BONE, (0, 36, -38), (60, 45, 36))
     head.ellipsoid(Tissue.CORTICAL_BONE, (0, 0, 10), (70.5, 89.5, 74.5))
     head.ellipsoid(Tissue.FLUID, (0, 0, 10), (68, 87, 72))
-    head.ellipsoid(Tissue.FLUID, (0, 46, -40), (58, 42, 36))
+    head.ellipsoid(Tissue.FLUID, (0, 36, -38), (56, 41, 32))
     _paint_brain(head, generator)
     _paint_neck(head)
     return head.finish()
@@ -217,7 +218,7 @@ def _paint_brain(head: Sculptor, generator: np.random.Generator) -> None:
     atrophy = generator.uniform(0.8, 1.4)
     cortex, cerebellum = Folds.draw(generator, generator.uniform(19, 23)), Folds.draw(generator, 9)
     for side in (-1, 1):
-        head.ellipsoid(Tissue.WHITE_MATTER, (side * 25, 44, -42), (29, 34, 27), folds=cerebellum)
+        head.ellipsoid(Tissue.WHITE_MATTER, (side * 25, 41, -39), (29, 33, 26), folds=cerebellum)
         head.ellipsoid(Tissue.WHITE_MATTER, (side * 40, -14, -22), (24, 38, 26), folds=cortex)  # temporal lobe
     head.ellipsoid(Tissue.WHITE_MATTER, (0, 0, 12), (66, 85, 68), folds=cortex)
     head.ellipsoid(Tissue.FLUID, (0, -12, -36), (18, 22, 18))  # basal cisterns
@@ -244,9 +245,8 @@ def _paint_brain(head: Sculptor, generator: np.random.Generator) -> None:
         head.tube(Tissue.FLUID, horn, 4.6 * atrophy, 3.6 * atrophy)
         head.tube(Tissue.FLUID, [(side * 27, 34, 10), (side * 36, 16, -12), (side * 36, -6, -20)], 3 * atrophy)
     callosum: list[Vector] = [(0, -36, 8), (0, -42, 20), (0, -26, 33), (0, 0, 37), (0, 24, 32), (0, 36, 20)]
-    for start, end in zip(np.array(callosum[:-1], float), np.array(callosum[1:], float), strict=True):
-        for x in (-7.0, 0.0, 7.0):
-            head.rod(Tissue.WHITE_MATTER, start + (x, 0, 0), end + (x, 0, 0), 4.2)
+    for offset in (-7.0, 0.0, 7.0):
+        head.tube(Tissue.WHITE_MATTER, [(offset, y, z) for _, y, z in callosum], 4.2)
     head.ellipsoid(Tissue.FLUID, (0, 2, 5), (2.2 * atrophy, 15, 9))  # third ventricle
     head.tube(Tissue.WHITE_MATTER, [(0, 4, -12), (0, 8, -36), (0, 20, -58)], 13, 11)  # midbrain, pons, medulla
     head.ellipsoid(Tissue.WHITE_MATTER, (0, 2, -36), (17, 13, 14))
@@ -285,23 +285,24 @@ def build_knee(generator: np.random.Generator, patient: Patient) -> Anatomy:
     for tissue, inset in ((Tissue.SKIN, 0.0), (Tissue.FAT, 1.8), (Tissue.LIGAMENT, fat), (Tissue.FAT, fat + 0.8)):
         knee.ellipsoid(tissue, (0, 4, 0), (64 - inset, 66 - inset, 420))
     muscles: tuple[tuple[Vector, Vector], ...] = (
-        ((0, -34, 95), (40, 19, 78)),
-        ((-30, -10, 85), (20, 24, 62)),
-        ((32, -10, 90), (18, 24, 66)),
-        ((-28, 36, 75), (20, 16, 75)),
-        ((28, 36, 75), (19, 16, 75)),
-        ((-20, 40, -65), (20, 18, 66)),
-        ((20, 40, -65), (21, 18, 66)),
-        ((2, 24, -90), (26, 14, 60)),
-        ((30, -16, -100), (16, 18, 68)),
+        ((0, -30, 100), (44, 20, 70)),
+        ((-34, -6, 80), (19, 34, 66)),
+        ((34, -6, 85), (19, 34, 66)),
+        ((-28, 38, 60), (22, 17, 82)),
+        ((28, 38, 60), (21, 17, 82)),
+        ((-19, 42, -50), (21, 17, 72)),
+        ((20, 42, -50), (22, 17, 72)),
+        ((0, 30, -85), (36, 16, 66)),
+        ((30, -16, -90), (19, 22, 66)),
+        ((-30, -8, -110), (12, 20, 60)),
     )
     for centre, (x, y, z) in muscles:
         knee.ellipsoid(Tissue.LIGAMENT, centre, (x, y, z))
         knee.ellipsoid(Tissue.MUSCLE, centre, (x - 0.8, y - 0.8, z))
     effusion = generator.uniform(0.6, 1.6)
     knee.ellipsoid(Tissue.FLUID, (0, -24, 34), (25, 7 * effusion, 26))  # suprapatellar recess
-    knee.ellipsoid(Tissue.FLUID, (0, 4, -1), (42, 30, 4 + effusion))
-    knee.bone([((0, 4, -16), (40, 27, 13)), ((0, 2, -40), (28, 22, 34)), ((0, 0, -140), (16, 17, 130))], 1.6, 2.2)
+    knee.ellipsoid(Tissue.FLUID, (0, 4, -1), (41, 28, 3 + effusion))
+    knee.bone([((0, 4, -16), (40, 27, 13)), ((0, 0, -38), (27, 21, 34)), ((0, -4, -140), (15, 16, 130))], 1.6, 2.2)
     knee.bone([((37, 20, -26), (9, 9, 12)), ((39, 22, -110), (7, 8, 86))], 1.4)
     femur: list[tuple[Vector, Vector]] = [((0, -2, 36), (31, 20, 34)), ((0, -4, 150), (16, 16, 135))]
     femur += [((side * 22, 6, 20), (18.5, 29, 19)) for side in (-1, 1)]
@@ -313,7 +314,7 @@ def build_knee(generator: np.random.Generator, patient: Patient) -> Anatomy:
             (side * (22 - 15 * math.cos(angle)), 6 + 20 * math.sin(angle), -0.5) for angle in angles.tolist()
         ]
         knee.tube(Tissue.LIGAMENT, ring, 3.2)
-        knee.ellipsoid(Tissue.LIGAMENT, (side * 43, 4, 4), (2, 9, 38), turn=(0, side * 0.04, 0))  # collateral ligaments
+        knee.ellipsoid(Tissue.LIGAMENT, (side * 43, 4, 4), (2, 9, 38))  # collateral ligaments
     knee.tube(Tissue.LIGAMENT, [(7, 22, 17), (2, 8, 6), (-2, -8, -4)], 3.8)  # anterior cruciate
     knee.tube(Tissue.LIGAMENT, [(-7, 4, 12), (-4, 24, 6), (0, 31, -10)], 4.6)  # posterior cruciate
     knee.ellipsoid(Tissue.FAT, (0, -28, -2), (24, 13, 21), turn=(0.35, 0, 0))  # infrapatellar fat pad

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from simlab.draws import Draws
 from simlab.studies.phantoms import RESCALE_INTERCEPT, render
@@ -252,8 +252,13 @@ def age(born: date, day: date) -> int:
 
 
 def encode(instance: Dataset, transfer_syntax: str = str(ExplicitVRLittleEndian)) -> bytes:
-    """The data set in an uncompressed transfer syntax, without file meta information."""
+    """The data set in Implicit or Explicit VR Little Endian, without file meta information.
+
+    Raises ValueError for any other transfer syntax: the pixels are little endian and not compressed.
+    """
     syntax = UID(transfer_syntax)
+    if syntax not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
+        raise ValueError(f"cannot encode in {syntax.name}")
     buffer = DicomBytesIO()
     buffer.is_implicit_VR, buffer.is_little_endian = syntax.is_implicit_VR, syntax.is_little_endian
     write_dataset(buffer, instance)
@@ -261,7 +266,10 @@ def encode(instance: Dataset, transfer_syntax: str = str(ExplicitVRLittleEndian)
 
 
 def write_part10(instance: Dataset, path: Path) -> int:
-    """Write an instance as a file in Explicit VR Little Endian. Returns where in it the data set begins, in bytes."""
+    """Write an instance as a PS3.10 file, in the transfer syntax that its file meta information names.
+
+    Returns where in the file the data set begins, in bytes.
+    """
     header = BytesIO()
     header.write(bytes(128) + b"DICM")
     buffer = DicomBytesIO()

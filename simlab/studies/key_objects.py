@@ -7,21 +7,14 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 
 from simlab.studies.instances import add_equipment, add_file_meta
-from simlab.studies.reformat import COPIED
+from simlab.studies.reformat import STUDY_LEVEL
 from simlab.studies.sop_classes import KEY_OBJECT_SELECTION
 from simlab.studies.study import Series, Study
 from simlab.studies.uids import derive_uid
 
 SERIES_NUMBER = 900
-NOMINAL_BYTES = 3000
+NOMINAL_BYTES = 1900
 """About how large a selection of a few images is when encoded."""
-
-_SHARED = tuple(
-    keyword
-    for keyword in COPIED
-    if keyword.startswith(("Patient", "Study", "Issuer", "Specific", "Referring", "Accession"))
-    and keyword != "PatientPosition"
-)
 
 
 def plan_key_objects(study: Study) -> Series:
@@ -46,7 +39,7 @@ def select_key_objects(instances: Sequence[Dataset], count: int = 3) -> tuple[Se
     first = images[0]
     series = _planned(str(first.StudyInstanceUID))
     document = Dataset()
-    for keyword in _SHARED:
+    for keyword in STUDY_LEVEL:
         if keyword in first:
             document[keyword] = first[keyword]
     document.SOPClassUID = series.sop_class

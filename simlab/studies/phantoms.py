@@ -107,7 +107,8 @@ def _ct_filters(rows: int, columns: int, kernel: Kernel) -> tuple[NDArray[np.flo
 def _reconstruction_circle(rows: int, columns: int) -> NDArray[np.uint16]:
     """1 inside the circle that the scanner reconstructs, else 0; shape (rows, columns)."""
     down, across = np.ogrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
-    return (down**2 + across**2 <= 0.99).astype(np.uint16)
+    circle: NDArray[np.uint16] = (down**2 + across**2 <= 0.99).astype(np.uint16)
+    return circle
 
 
 def _reconstruct_mr(
@@ -147,4 +148,5 @@ def _coil_sensitivity(plane: Plane) -> NDArray[np.float32]:
     across = np.arange(plane.columns) * plane.column_spacing + row_direction @ origin
     down = np.arange(plane.rows) * plane.row_spacing + column_direction @ origin
     squared = (down**2)[:, np.newaxis] + across**2 + plane.location**2
-    return (1.05 - squared / reach**2).clip(0.2).astype(np.float32)
+    sensitivity: NDArray[np.float32] = (1.05 - squared / reach**2).clip(0.2).astype(np.float32)
+    return sensitivity

@@ -18,7 +18,7 @@ from simlab.studies.uids import derive_uid
 CODING_SCHEME = "99SIMLAB"
 """Coding Scheme Designator of the procedure codes; 99 marks a private scheme (PS3.3 section 8.2)."""
 
-HEADER_BYTES = 2300
+HEADER_BYTES = 1700
 """About how many bytes an encoded image has besides its pixels."""
 
 

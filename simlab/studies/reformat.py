@@ -25,6 +25,9 @@ SLAB = 5.0
 SERIES_OFFSET = 500
 """Added to the source's Series Number: derived series stand behind all acquired ones."""
 
+REFERENCE_BYTES = 90
+"""About how many bytes the reference to one source image takes."""
+
 EVEN = 0.01
 """How far slice distances may differ, as a share of the mean, before a stack counts as uneven."""
 
@@ -95,7 +98,7 @@ def _derived_series(
         sop_class=sop_class,
         description=f"{description} coronal",
         instances=grid.slices,
-        nominal_bytes=2 * grid.rows * grid.columns + HEADER_BYTES,
+        nominal_bytes=2 * grid.rows * grid.columns + HEADER_BYTES + REFERENCE_BYTES * grid.shape[0],
     )
 
 
@@ -175,17 +178,23 @@ def _plane(first: Dataset, grid: CoronalGrid, top: float, number: int) -> Plane:
     return Plane(origin, Orientation.CORONAL, grid.rows, grid.columns, grid.column_spacing, grid.column_spacing)
 
 
-COPIED = (
+STUDY_LEVEL = (
     *("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
     *("PatientAge", "PatientComments", "StudyInstanceUID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
-    *("StudyID", "AccessionNumber", "StudyDescription", "Modality", "BodyPartExamined", "Laterality"),
-    *("PatientPosition", "FrameOfReferenceUID", "PositionReferenceIndicator", "ProtocolName", "SeriesDate"),
-    *("SeriesTime", "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "RescaleIntercept", "RescaleSlope"),
+    *("StudyID", "AccessionNumber", "StudyDescription", "ProcedureCodeSequence"),
+)
+"""What all instances of a study have in common: the patient and the study."""
+
+COPIED = (
+    *STUDY_LEVEL,
+    *("Modality", "BodyPartExamined", "Laterality", "PatientPosition", "FrameOfReferenceUID", "SeriesDate"),
+    *("PositionReferenceIndicator", "ProtocolName", "SeriesTime", "AcquisitionNumber", "AcquisitionDate"),
+    *("AcquisitionTime", "RescaleIntercept", "RescaleSlope"),
     *("RescaleType", "KVP", "ConvolutionKernel", "ScanningSequence", "SequenceVariant", "ScanOptions"),
     *("MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength", "InversionTime", "ImagedNucleus"),
     *("MagneticFieldStrength", "WindowCenter", "WindowWidth", "ContentDate", "ContentTime"),
 )
-"""What a reformat has in common with its source: patient, study, frame of reference, and how it was acquired."""
+"""What a reformat has in common with its source: also the frame of reference, and how it was acquired."""
 
 
 def _derive(

@@ -147,7 +147,7 @@ class Sculptor:
         self.ellipsoid(inner, centre, (x - thickness, y - thickness, z - thickness))
 
     def bone(self, parts: Iterable[tuple[Vector, Vector]], cortex: float, cartilage: float = 0.0) -> None:
-        """One bone joined from ellipsoids (centre, axes): layer by layer, so that no cortex cuts through another part."""
+        """One bone joined from ellipsoids (centre, axes), layer by layer: no part's cortex cuts through another."""
         parts = list(parts)
         layers = [(Tissue.CORTICAL_BONE, 0.0), (Tissue.MARROW, -cortex)]
         if cartilage:

@@ -19,7 +19,7 @@ class Tissue(IntEnum):
 
     AIR = 0
     SUPPORT = 1
-    """Table, cushion and holder: foam that CT sees and MR does not."""
+    """Table top and head holder: plastics that CT sees and MR does not."""
     SKIN = 2
     FAT = 3
     MUSCLE = 4
@@ -41,7 +41,7 @@ class Tissue(IntEnum):
 # Attenuation in HU, proton density relative to water, T1 and T2 in ms. Flowing blood gives no echo: its density is low.
 _PROPERTIES: dict[Tissue, tuple[float, float, float, float]] = {
     Tissue.AIR: (-1000, 0.0, 1000, 100),
-    Tissue.SUPPORT: (-860, 0.0, 1000, 100),
+    Tissue.SUPPORT: (-250, 0.0, 1000, 100),
     Tissue.SKIN: (10, 0.55, 450, 45),
     Tissue.FAT: (-95, 0.95, 270, 100),
     Tissue.MUSCLE: (55, 0.80, 900, 42),
@@ -81,4 +81,5 @@ def echo_amplitude(acquisition: MRAcquisition) -> NDArray[np.float32]:
         return abs(density * recovered * math.exp(-acquisition.echo_time / t2))
 
     amplitudes = np.array([amplitude(*_PROPERTIES[tissue][1:]) for tissue in Tissue], np.float32)
-    return amplitudes / amplitudes.max()
+    relative: NDArray[np.float32] = amplitudes / amplitudes.max()
+    return relative

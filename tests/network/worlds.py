@@ -184,7 +184,6 @@ class LiveWorld:
         for server in self.servers.values():
             server.woken.set()
         self.network.close()
-        self.env.close()
 
 
 class VirtualWorld:

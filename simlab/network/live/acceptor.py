@@ -160,7 +160,9 @@ class Acceptor:
         return int(self._server.server_address[1])
 
     def close(self) -> None:
-        """Stop listening and abort what is still open."""
+        """Stop listening and abort what is still open. A second call does nothing."""
+        if self._server not in self._server.ae._servers:
+            return
         self._server.shutdown()
         for association in self._server.active_associations:
             association.abort()

@@ -82,6 +82,19 @@ def without_nagle(event: evt.Event) -> None:
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+class _Requested(Association):
+    """An association whose own thread never starts, so nobody but the caller reads its message queue."""
+
+    @property
+    def _is_paused(self) -> bool:
+        """pynetdicom waits for its thread to pause before it sends; one that does not run is always paused."""
+        return True
+
+    @_is_paused.setter
+    def _is_paused(self, _: bool) -> None:
+        """Serving an N-EVENT-REPORT ends with the thread running again, or so pynetdicom thinks."""
+
+
 class Requestor:
     """An association that we requested. A context manager: leaving it releases, or aborts after an error."""
 
@@ -106,9 +119,11 @@ class Requestor:
         Raises :class:`AssociationError` if none is established.
         """
         entity = new_entity(calling, timeout)
-        association = Association(entity, "requestor")
+        association = _Requested(entity, "requestor")
         association.name = f"Requestor {calling}>{peer.ae_title}"
-        association.set_socket(entity._create_socket(association, AddressInformation("", 0), None))
+        transport = entity._create_socket(association, AddressInformation("", 0), None)
+        connection = transport.socket
+        association.set_socket(transport)
         association.acceptor.ae_title = peer.ae_title
         association.acceptor.address_info = AddressInformation.from_addr_port(peer.host, peer.port)
         association.requestor.address_info = AddressInformation("", 0)
@@ -131,8 +146,8 @@ class Requestor:
         association.request()
         if not association.is_established:
             waited = time.perf_counter() - asked
+            connection.close()  # pynetdicom forgets it without closing it
             raise _refusal(association, peer, connected=connected.is_set(), timed_out=waited >= timeout)
-        association._is_paused = True  # the association's thread never starts, so it never reads the queue
         return cls(association)
 
     def __enter__(self) -> Self:

@@ -16,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -34,11 +33,10 @@ LAG_SAMPLES = 100_000
 class LiveEnvironment(simpy.Environment):
     """Run seconds are wall seconds since :meth:`start`."""
 
-    def __init__(self, workers: int = 64) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._inbox: deque[tuple[float, Callable[[], object]]] = deque()
         self._arrival = threading.Condition()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="data-plane")
         self._origin = time.perf_counter()
         self.lag: deque[float] = deque(maxlen=LAG_SAMPLES)
         """Wall clock minus scheduled time of the last events, in seconds: how far behind the generator itself was."""
@@ -81,7 +79,8 @@ class LiveEnvironment(simpy.Environment):
             else:
                 self.hand_in(partial(event.succeed, value))
 
-        self._pool.submit(run)
+        # A thread each, and a daemon: a pool would bound how much goes on at once, and be waited for at exit.
+        threading.Thread(target=run, name="data-plane", daemon=True).start()
         return event
 
     def spawn(self, work: Callable[[], object]) -> None:
@@ -107,10 +106,6 @@ class LiveEnvironment(simpy.Environment):
             happened, completion = self._inbox.popleft()
             gate = self.timeout(max(0.0, happened - self.now))
             gate.callbacks.append(partial(_run, completion))
-
-    def close(self) -> None:
-        """Let go of the worker threads; those still at work end by their own time-outs."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _run(completion: Callable[[], object], _: Event) -> None:

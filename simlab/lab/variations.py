@@ -1,0 +1,45 @@
+"""Variations of a topology made in code, held to everything that a file is held to."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from simlab.errors import TopologyError, UserError
+from simlab.topology.checks import check
+from simlab.topology.explain import explain
+from simlab.topology.model import FieldPath, Frozen, Mistake, Topology
+from simlab.wording import advice
+
+FrozenT = TypeVar("FrozenT", bound=Frozen)
+
+
+def with_settings(topology: Topology, **settings: Any) -> Topology:
+    """The topology with settings of its own changed. Raises TopologyError for the first that is wrong."""
+    return _changed(topology, settings, ())
+
+
+def with_node(topology: Topology, node: str, **settings: Any) -> Topology:
+    """The topology with settings of one node changed. Raises TopologyError for the first that is wrong."""
+    if node not in topology.nodes:
+        raise UserError(f'no node "{node}"; {advice(node, topology.nodes)}')
+    spec = _changed(topology.nodes[node], settings, ("nodes", node))
+    varied = topology.model_copy(update={"nodes": {**topology.nodes, node: spec}})
+    for mistake in check(varied):
+        raise _refusal(mistake)
+    return varied
+
+
+def _changed(model: FrozenT, settings: dict[str, Any], place: FieldPath) -> FrozenT:
+    """The model with some fields changed. Pydantic's own ``model_copy`` would take any value for them."""
+    kind = type(model)
+    try:
+        return kind.model_validate({**dict(model), **settings})
+    except ValidationError as error:
+        mistake = next(explain(error, kind))
+    raise _refusal(Mistake((*place, *mistake.path), mistake.message))
+
+
+def _refusal(mistake: Mistake) -> TopologyError:
+    return TopologyError(f"{'.'.join(map(str, mistake.path))}: {mistake.message}")

@@ -1,0 +1,69 @@
+"""Orthanc as somebody else's PACS."""
+
+import json
+import urllib.request
+from contextlib import contextmanager
+
+from peers import LOOPBACK, free_ports, require, running
+
+
+class Orthanc:
+    """A running Orthanc. What it holds is asked of its REST API, not of DICOM."""
+
+    def __init__(self, dicom_port, http_port):
+        self.dicom_port = dicom_port
+        self._url = f"http://{LOOPBACK}:{http_port}"
+
+    def ask(self, path, **body):
+        data = json.dumps(body).encode() if body else None
+        with urllib.request.urlopen(f"{self._url}{path}", data, timeout=10.0) as answer:
+            return json.load(answer)
+
+    def answers(self):
+        try:
+            return bool(self.ask("/system"))
+        except OSError:
+            return False
+
+    def count_instances(self):
+        return self.ask("/statistics")["CountInstances"]
+
+    def instances(self):
+        """SOP Instance UIDs of all that it holds."""
+        found = self.ask("/tools/find", Level="Instance", Query={}, Expand=True)
+        return {instance["MainDicomTags"]["SOPInstanceUID"] for instance in found}
+
+    def instances_of(self, study_uid):
+        found = self.ask("/tools/find", Level="Instance", Query={"StudyInstanceUID": study_uid}, Expand=True)
+        return {instance["MainDicomTags"]["SOPInstanceUID"] for instance in found}
+
+
+@contextmanager
+def orthanc_up(configuration, dicom_port, http_port, folder):
+    """Orthanc with a configuration file; what it says goes to ``folder``."""
+    orthanc = Orthanc(dicom_port, http_port)
+    with running([require("Orthanc"), configuration], folder / "orthanc.log", orthanc.answers, folder=folder):
+        yield orthanc
+
+
+@contextmanager
+def fresh_orthanc(folder, modalities):
+    """An empty Orthanc on free ports, which may call AEs: name to (AE title, port)."""
+    dicom_port, http_port = free_ports(2)
+    configuration = {
+        "Name": "simlab interoperability",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "DicomAet": "ORTHANC",
+        "DicomPort": dicom_port,
+        "DicomCheckCalledAet": False,
+        "DicomModalities": {name: [title, LOOPBACK, port] for name, (title, port) in modalities.items()},
+        "HttpPort": http_port,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "StableAge": 1,
+    }
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps(configuration, indent=2))
+    with orthanc_up(path, dicom_port, http_port, folder) as orthanc:
+        yield orthanc

@@ -1,0 +1,110 @@
+"""pynetdicom as somebody else's modality: what DCMTK has no tool for."""
+
+import queue
+import threading
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel
+
+from peers import LOOPBACK
+from simlab.network.live.association import Requestor, contexts_for
+
+WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
+IMPLICIT = "1.2.840.10008.1.2"
+BOUND = 20.0
+"""Seconds that any answer may take."""
+
+
+@contextmanager
+def associated(calling, peer, sop_class, handlers=()):
+    """A pynetdicom association for one SOP class.
+
+    Requested by way of simlab's ``Requestor``, because pynetdicom's own may lose a response to its other thread.
+    """
+    contexts = contexts_for([(sop_class, IMPLICIT)])
+    with Requestor.open(calling, peer, contexts, timeout=BOUND, handlers=handlers) as requestor:
+        yield requestor
+
+
+class Report(NamedTuple):
+    """An N-EVENT-REPORT, as it came."""
+
+    event_type: int
+    information: Any
+    roles: Any
+    """Role selection items of the A-ASSOCIATE-RQ on which it came: SOP class to (SCU, SCP)."""
+
+    @property
+    def stored(self):
+        return [item.ReferencedSOPInstanceUID for item in self.information.get("ReferencedSOPSequence", ())]
+
+    @property
+    def failed(self):
+        return {
+            item.ReferencedSOPInstanceUID: item.FailureReason for item in self.information.get("FailedSOPSequence", ())
+        }
+
+
+class Scanner:
+    """An AE that listens: it keeps what is stored there, and the commitment reports that come."""
+
+    def __init__(self, ae_title, port):
+        self.ae_title = ae_title
+        self.stored = []
+        self.reports = queue.Queue()
+        self.slow_down = threading.Event()
+        self._roles = {}
+        entity = AE(ae_title)
+        for context in AllStoragePresentationContexts:
+            entity.add_supported_context(context.abstract_syntax)
+        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+        handlers = [
+            (evt.EVT_PDU_RECV, self._note_roles),
+            (evt.EVT_N_EVENT_REPORT, self.take_report),
+            (evt.EVT_C_STORE, self._take_instance),
+        ]
+        self._server = entity.start_server((LOOPBACK, port), block=False, evt_handlers=handlers)
+
+    def close(self):
+        self._server.shutdown()
+
+    def next_report(self):
+        return self.reports.get(timeout=BOUND)
+
+    def _note_roles(self, event):
+        request = event.pdu
+        if request.pdu_type == 0x01:  # A-ASSOCIATE-RQ
+            items = request.user_information.role_selection
+            self._roles[event.assoc] = {uid: (bool(item.scu), bool(item.scp)) for uid, item in items.items()}
+
+    def take_report(self, event):
+        self.reports.put(Report(event.event_type, event.event_information, self._roles.get(event.assoc)))
+        return 0x0000, None
+
+    def _take_instance(self, event):
+        self.stored.append(event.request.AffectedSOPInstanceUID)
+        if self.slow_down.is_set():
+            threading.Event().wait(0.05)
+        return 0x0000
+
+    @contextmanager
+    def asking_to_commit(self, archive, references):
+        """Ask for commitment to (SOP class, SOP instance) pairs; the association stays open for the block."""
+        request = Dataset()
+        request.TransactionUID = generate_uid()
+        request.ReferencedSOPSequence = []
+        for sop_class, sop_instance in references:
+            item = Dataset()
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance
+            request.ReferencedSOPSequence.append(item)
+        handlers = [(evt.EVT_N_EVENT_REPORT, self.take_report)]
+        with associated(self.ae_title, archive, StorageCommitmentPushModel, handlers) as requestor:
+            response, _ = requestor.association.send_n_action(
+                request, 1, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE
+            )
+            assert response.Status == 0x0000
+            yield request.TransactionUID
