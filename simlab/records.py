@@ -30,8 +30,9 @@ DIMSE_OPERATIONS = (
 LOCAL_OPERATIONS = ("make", "derive", "discard")
 """Work of a node on its own account: acquiring, reconstructing, deleting its local copy."""
 
-MILESTONES = ("ordered", "started", "acquired", "stored", "completed", "safe", "read", "failed")
+MILESTONES = ("ordered", "started", "acquired", "stored", "completed", "safe", "reconstructed", "read", "failed")
 """What a study has reached. ``completed`` is the performed procedure step, ``safe`` a commitment of every instance,
+``reconstructed`` the moment at which a reader has everything and begins to read,
 ``failed`` the end of a way that will not reach its goal."""
 
 

@@ -12,11 +12,12 @@ PHASES = {
     "acquisition": ("started", "acquired"),
     "transfer": ("acquired", "stored"),
     "commitment": ("stored", "safe"),
-    "reading": ("stored", "read"),
+    "retrieval": ("stored", "reconstructed"),
+    "reading": ("reconstructed", "read"),
 }
 """Parts of a study's way, each from one milestone to another. ``waiting`` and ``acquisition`` are clinical: they are
-divided by ``compress``. ``transfer`` and ``commitment`` are the network's. ``reading`` holds the reader's polling, the
-retrieval and the reading itself."""
+divided by ``compress``, and so is ``reading``. ``transfer`` and ``commitment`` are the network's; ``retrieval`` is the
+reader's: waiting until the study is stable, retrieving, reconstructing and storing the results."""
 
 GOALS = ("stored", "safe", "read")
 """Milestones that matter to those who wait for the study, in the order in which they are usually reached."""
@@ -72,13 +73,15 @@ def _outcomes(table: pd.DataFrame) -> pd.Series[str]:
 def split_clinical(studies: pd.DataFrame) -> pd.DataFrame:
     """Split the times to each goal in two parts that must not be added up across different ``compress`` factors.
 
-    Columns ``to_<goal>_clinical`` (ordered to acquired, in seconds; divided by ``compress``) and ``to_<goal>_network``
-    (the rest; not divided, except for a reader's reading time within ``to_read``).
+    Columns ``to_<goal>_clinical`` (ordered to acquired, and for ``to_read`` the reading as well, in seconds; divided by
+    ``compress``) and ``to_<goal>_network`` (the rest; not divided).
     """
-    clinical = studies["acquired"] - studies["ordered"]
     parts = {}
     for goal in GOALS:
         total = studies[f"to_{goal}"]
+        clinical = studies["waiting"] + studies["acquisition"]
+        if goal == "read":
+            clinical += studies["reading"]
         parts[f"to_{goal}_clinical"] = clinical.where(total.notna())
         parts[f"to_{goal}_network"] = total - clinical
     return pd.DataFrame(parts, index=studies.index)

@@ -144,7 +144,7 @@ def _arrivals(instances: pd.DataFrame, store: Record) -> list[float]:
 def _label(row: Record) -> str:
     parts = [row.operation, format_duration(row.finished - row.started)]
     if row.instances:
-        parts.append(f"{row.instances} instances")
+        parts.append(f"{row.instances} instance{'s' if row.instances > 1 else ''}")
     if row.bytes:
         parts.append(format_size(row.bytes))
     return " · ".join(parts)
@@ -212,9 +212,7 @@ def _draw_bar(axes: Axes, bar: _Bar, middle: float, peer: float | None) -> None:
     if bar.ticks and len(bar.ticks) <= bar.width / 0.03:
         axes.vlines(bar.ticks, middle - BAR / 2, middle + BAR / 2, color=PAPER, linewidth=0.5, zorder=4)
     label_colour = ALARM if bar.failed else MUTED
-    axes.text(
-        bar.left + 0.04, middle + BAR / 2 + 0.02, bar.label, color=label_colour, fontsize=7, va="bottom", zorder=5
-    )
+    axes.text(bar.label_left, middle + BAR / 2 + 0.02, bar.label, color=label_colour, fontsize=7, va="bottom", zorder=5)
 
 
 def _draw_seconds(axes: Axes, begin: float, end: float, scale: float) -> None:

@@ -108,8 +108,9 @@ class Drawing(Figure):
     def _repr_svg_(self) -> str:
         return self.svg()
 
-    def save(self, path: Path) -> None:
-        """Write the drawing as ``.svg`` or ``.png``."""
+    def save(self, target: str | Path) -> None:
+        """Write the drawing as ``.svg`` or ``.png``. Raises UserError for anything else."""
+        path = Path(target)
         if path.suffix == ".svg":
             path.write_text(self.svg(), encoding="utf-8")
         elif path.suffix == ".png":

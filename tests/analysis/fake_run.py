@@ -145,6 +145,7 @@ def study(script: Script, number: int, ordered: float, *, broken: int = 0) -> No
     script.store("archive", "reader", uid, count, size // 8)
     script.now = moved
     script.operation("reader", "archive", "C-MOVE", count * 0.05, uid, instances=count)
+    script.milestone("reader", "reconstructed", uid)
     script.now += 3.0
     script.milestone("reader", "read", uid)
     script.operation(scanner, "", "discard", 0.01, uid)

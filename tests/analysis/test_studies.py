@@ -25,15 +25,21 @@ def test_phases_add_up_to_the_time_to_each_goal() -> None:
     to_stored = studies[["waiting", "acquisition", "transfer"]].sum(axis=1)
     assert studies["to_stored"].to_numpy() == pytest.approx(to_stored)
     assert studies["to_safe"].to_numpy() == pytest.approx(to_stored + studies["commitment"])
+    to_read = to_stored + studies["retrieval"] + studies["reading"]
+    assert studies["to_read"].to_numpy() == pytest.approx(to_read)
     assert studies["time_to_safe"].to_numpy() == pytest.approx(studies["transfer"] + studies["commitment"])
 
 
-def test_the_two_parts_add_up_and_the_clinical_one_ends_with_the_acquisition() -> None:
+def test_the_two_parts_add_up_and_the_clinical_one_is_acquisition_and_reading() -> None:
     studies = fake_run().studies
     parts = split_clinical(studies)
     for goal in GOALS:
         both = parts[f"to_{goal}_clinical"] + parts[f"to_{goal}_network"]
         assert both.to_numpy() == pytest.approx(studies[f"to_{goal}"].to_numpy(), nan_ok=True)
+    acquired = studies["acquired"] - studies["ordered"]
+    complete = studies["outcome"] == "complete"
+    assert parts["to_stored_clinical"][complete].to_numpy() == pytest.approx(acquired[complete].to_numpy())
+    assert parts["to_read_clinical"][complete].to_numpy() == pytest.approx((acquired + studies["reading"])[complete])
     assert parts.loc["1.2.3.4"].isna().all()
 
 

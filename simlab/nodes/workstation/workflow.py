@@ -97,6 +97,7 @@ class Reader:
                 if not stored.ok:
                     node.milestone("failed", uid, f"{recipe} was not stored: {stored.comment}")
                     return
+            node.milestone("reconstructed", uid)
             yield node.clinical(self.spec.reading)
             node.milestone("read", uid)
             yield network.discard(node.name, uid)
