@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -80,11 +81,7 @@ def run(
 def up(topology: Path, *, addresses: Path | None, work: bool, seed: int | None) -> int:
     """Leave a department up, to play with, until Ctrl-C: orders arrive, servers answer, you are the scanner."""
     lab = Lab.load(topology).varied(seed=seed)
-    stop = threading.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: stop.set())
-    with lab.up(works=work) as network:
+    with told_to_stop() as stop, lab.up(works=work) as network:
         if addresses is not None:
             table = address_table(network.peers.values())
             write_atomically(addresses, json.dumps(table, indent=2) + "\n")
@@ -136,6 +133,19 @@ def generate(protocol: str, *, out: Path, seed: int) -> int:
         study = generate_study(protocol, out, seed=seed)
     say(f"{study.count} instances of {study.order.patient.id} in {out}")
     return OK
+
+
+@contextmanager
+def told_to_stop() -> Iterator[threading.Event]:
+    """An event that is set by the signals that would end us otherwise, for as long as the block lasts."""
+    stop = threading.Event()
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -73,6 +73,7 @@ class Department:
         for name, spec in self.topology.nodes.items():
             if KINDS[spec.kind].service is None and spec.port is not None:
                 self.peers[name] = Peer(name, spec.ae_title, spec.host, spec.port)
+        self.peers = {name: self.peers[name] for name in self.topology.nodes}
         for group in self._groups:
             group.meet(tuple(self.peers.values()))
 

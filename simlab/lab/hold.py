@@ -283,20 +283,22 @@ class RemoteGroup:
         return self._recorder.drain()
 
     def ask_to_stop(self) -> None:
-        """Tell the worker."""
+        """Tell the worker; one that is not up, or no longer, has nothing to say and is killed."""
         if self._stop_by is None:
             self._stop_by = time.perf_counter() + STOP_TIMEOUT
-            self._tell("stop")
+            if self._peers.done() and self._crash is None:
+                self._tell("stop")
+            else:
+                self._process.kill()
 
     def stop(self) -> tuple[list[Record], list[InstanceBatch], GroupUsage]:
         """Stop within a bound; a group that does not is killed."""
         self.ask_to_stop()
         usage = GroupUsage(0.0, 0.0)
-        if self._peers.done() and self._crash is None:  # else it has nothing to say
-            patience = max(0.0, (self._stop_by or 0.0) - time.perf_counter())
-            with contextlib.suppress(GroupError, UserError, subprocess.TimeoutExpired):
-                usage = _within(self._usage, patience, f"{self._name} did not stop")
-                self._process.wait(EXIT_TIMEOUT)
+        patience = max(0.0, (self._stop_by or 0.0) - time.perf_counter())
+        with contextlib.suppress(GroupError, UserError, subprocess.TimeoutExpired):
+            usage = _within(self._usage, patience, f"{self._name} did not stop")
+            self._process.wait(EXIT_TIMEOUT)
         self._process.kill()
         self._process.wait()
         self._attending.join(EXIT_TIMEOUT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from simlab.nodes.specs import SPECS
 from simlab.report.network import network_svg
 from simlab.topology.loader import load_topology
 from simlab.topology.model import Topology
+from simlab.topology.references import talks
 
 World = Literal["live", "virtual"]
 WORLDS: tuple[World, ...] = ("live", "virtual")
@@ -105,8 +107,9 @@ class Lab:
         return result
 
     def make_run_id(self) -> str:
-        """A run id for a department in which an AE takes part that is not ours; empty otherwise."""
-        if all(spec.kind != "external" for spec in self.topology.nodes.values()):
+        """A run id for a department that talks to an AE that is not ours; empty otherwise."""
+        called = {node for pair in talks(self.topology) for node in pair}
+        if all(self.topology.nodes[node].kind != "external" for node in called):
             return ""
         return f"{int(time.time()):X}"[-7:]
 
@@ -116,12 +119,13 @@ class Lab:
     ) -> Iterator[Facade]:
         """Bring the department up and leave it up: ``with lab.up() as network: network.echo("ct1", "archive")``.
 
-        Orders arrive and servers answer; scanners and workstations only answer, unless ``works``. Leaving the block
-        stops everything.
+        Servers answer, and the orders of the topology's ``duration`` arrive; scanners and workstations only answer.
+        With ``works`` they work, and orders arrive for as long as it is up. Leaving the block stops everything.
         """
         with _workspace(workspace, keep=workspace is not None) as folder:
             staging = Staging(folder, run_id, works=works, in_process=in_process)
-            with Department(self.topology, staging) as department:
+            topology = self.varied(until=math.inf).topology if works else self.topology
+            with Department(topology, staging) as department:
                 department.run()
                 yield Facade(department)
 

@@ -63,7 +63,7 @@ def require_external(topology: Topology) -> None:
             continue
         try:
             socket.create_connection((spec.host, spec.port), timeout=5.0).close()
-        except OSError:
+        except (OSError, UnicodeError):  # the latter for a host that can be no name
             where = f"{spec.ae_title}@{spec.host}:{spec.port}"
             raise UserError(
                 f"node {name}: nothing listens at {where}; start it first, or correct host and port"

@@ -35,7 +35,8 @@ def select_key_objects(instances: Sequence[Dataset], count: int = 3) -> tuple[Se
     )
     if not images:
         raise ValueError("no images to mark")
-    chosen = [images[(2 * k + 1) * len(images) // (2 * count)] for k in range(min(count, len(images)))]
+    count = min(count, len(images))
+    chosen = [images[(2 * k + 1) * len(images) // (2 * count)] for k in range(count)]
     first = images[0]
     series = _planned(str(first.StudyInstanceUID))
     document = Dataset()

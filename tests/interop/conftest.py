@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from peers import LOOPBACK, SIMLAB, call_simlab, free_ports, running
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from interop.dcmtk import Station, store
-from peers import LOOPBACK, SIMLAB, call_simlab, free_ports, running
 from simlab.network.live.directory import Peer
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"

@@ -4,9 +4,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydicom import dcmread
-
 from peers import call, listens, require, running
+from pydicom import dcmread
 
 
 def echo(peer, *options, called=None):

@@ -1,8 +1,8 @@
 """Small departments in which a server is somebody else's."""
 
 import yaml
-
 from peers import LOOPBACK
+
 from simlab.lab.lab import Lab
 
 

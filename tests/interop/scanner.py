@@ -5,12 +5,12 @@ import threading
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from peers import LOOPBACK
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from peers import LOOPBACK
 from simlab.network.live.association import Requestor, contexts_for
 
 WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"

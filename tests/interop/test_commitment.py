@@ -36,7 +36,7 @@ def test_a_report_on_a_new_association_proposes_the_scp_role(clinic, scanner, re
     with scanner.asking_to_commit(clinic["archive"], references) as transaction:
         pass  # the association is gone before the report can come on it
     report = scanner.next_report()
-    scu, scp = report.roles[StorageCommitmentPushModel]
+    _scu, scp = report.roles[StorageCommitmentPushModel]
     assert scp, "the archive is the SCP, on an association that it requested (PS3.4 section J.3.1)"
     assert report.event_type == ALL_STORED
     assert report.information.TransactionUID == transaction

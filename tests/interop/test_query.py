@@ -39,8 +39,14 @@ def test_study_root_has_no_patient_level(archived, brain):
 
 
 def test_one_study_with_its_counts(archived, brain, model):
-    counts = ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "ModalitiesInStudy")
-    answer = find(archived, STUDIES, patient_key(brain), study_key(brain), "PatientName", "StudyDate", *counts, model=model)
+    keys = (
+        "PatientName",
+        "StudyDate",
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+        "ModalitiesInStudy",
+    )
+    answer = find(archived, STUDIES, patient_key(brain), study_key(brain), *keys, model=model)
     [match] = answer.matches
     assert match.PatientName == brain.first.PatientName
     assert match.StudyDate == brain.first.StudyDate

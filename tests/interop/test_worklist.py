@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 
 import pytest
+from peers import wait_until
 
 from interop.dcmtk import find
-from peers import wait_until
 
 pytestmark = pytest.mark.peers
 
@@ -55,7 +55,9 @@ def test_by_modality(clinic, item, step):
 
 
 def test_by_station(clinic, item, step):
-    assert item.AccessionNumber in worklist(clinic["ris"], f"{STEP}ScheduledStationAETitle={step.ScheduledStationAETitle}")
+    assert item.AccessionNumber in worklist(
+        clinic["ris"], f"{STEP}ScheduledStationAETitle={step.ScheduledStationAETitle}"
+    )
     assert not worklist(clinic["ris"], f"{STEP}ScheduledStationAETitle=CT99")
 
 

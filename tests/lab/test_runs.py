@@ -60,8 +60,8 @@ def test_a_run_id_enters_the_uids():
 
 @pytest.mark.parametrize("world", ["live", "virtual"])
 def test_a_run_that_takes_too_long_is_cut_short_and_still_audited(world):
-    text = with_reader().replace("finish_within: 60 s", "finish_within: 5 s")
-    text = text.replace("stable_after: 0.5 s", "stable_after: 1 h")
+    text = TINY.replace("finish_within: 60 s", "finish_within: 4 s")
+    text = text.replace("ae_title: ARCHIVE", "ae_title: ARCHIVE, report_delay: 1 h")
     result = tiny_lab(text).run(world, in_process=True)
     assert result.run.verdict == "incomplete"
     assert any("had not come to their end" in notice for notice in result.run.notices)

@@ -56,9 +56,9 @@ def test_seed_and_duration():
 
 @pytest.mark.parametrize("until", ["8 parsecs", "0 s", 0, -1, float("inf"), "soon"])
 def test_a_wrong_duration_is_refused_in_one_line(until):
-    with pytest.raises(UserError, match="^duration: "):
+    with pytest.raises(UserError, match=r"^duration: "):
         tiny_lab().varied(until=until)
-    with pytest.raises(UserError, match="^duration: "):
+    with pytest.raises(UserError, match=r"^duration: "):
         tiny_lab().run("virtual", until=until)
 
 

@@ -16,13 +16,7 @@ from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.sop_class import (
     ModalityPerformedProcedureStep,
     ModalityWorklistInformationFind,
-    PatientRootQueryRetrieveInformationModelFind,
-    PatientRootQueryRetrieveInformationModelGet,
-    PatientRootQueryRetrieveInformationModelMove,
     StorageCommitmentPushModel,
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
@@ -31,20 +25,11 @@ from simlab.network.live.association import new_entity
 from simlab.network.live.call import QUERY_SYNTAXES
 from simlab.network.live.commitment import report_from_data_set, request_from_data_set
 from simlab.network.live.identifiers import from_data_set, query_from_data_set, to_data_set
+from simlab.network.live.information_models import MODELS
 from simlab.network.live.server import LiveServer, Offer, ReceivedInstance
 from simlab.network.query import Model
 from simlab.network.seam import CommitmentRequest, Status
 from simlab.studies.study import InstanceReference
-
-MODELS = {
-    PatientRootQueryRetrieveInformationModelFind: Model.PATIENT_ROOT,
-    PatientRootQueryRetrieveInformationModelMove: Model.PATIENT_ROOT,
-    PatientRootQueryRetrieveInformationModelGet: Model.PATIENT_ROOT,
-    StudyRootQueryRetrieveInformationModelFind: Model.STUDY_ROOT,
-    StudyRootQueryRetrieveInformationModelMove: Model.STUDY_ROOT,
-    StudyRootQueryRetrieveInformationModelGet: Model.STUDY_ROOT,
-    ModalityWorklistInformationFind: Model.WORKLIST,
-}
 
 _LAST_RESORTS = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
 STORAGE_SYNTAXES = (

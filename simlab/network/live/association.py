@@ -87,7 +87,7 @@ class _Requested(Association):
 
     @property
     def _is_paused(self) -> bool:
-        """pynetdicom waits for its thread to pause before it sends; one that does not run is always paused."""
+        """Pynetdicom waits for its thread to pause before it sends; one that does not run is always paused."""
         return True
 
     @_is_paused.setter

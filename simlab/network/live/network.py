@@ -12,14 +12,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (
     ModalityPerformedProcedureStep,
-    ModalityWorklistInformationFind,
-    PatientRootQueryRetrieveInformationModelFind,
-    PatientRootQueryRetrieveInformationModelGet,
-    PatientRootQueryRetrieveInformationModelMove,
     StorageCommitmentPushModel,
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 from simpy import Event
@@ -31,11 +24,12 @@ from simlab.network.live.call import Call, follow_retrieve
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.identifiers import from_data_set, query_to_data_set, to_data_set
+from simlab.network.live.information_models import FIND, GET, MOVE
 from simlab.network.live.retrieve import Forward, RetrieveService
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.transfer import UNCOMPRESSED, Train
 from simlab.network.operation import OutcomeT
-from simlab.network.query import Identifier, Model, Query
+from simlab.network.query import Identifier, Query
 from simlab.network.seam import (
     DEFAULT_TIMEOUT,
     NO_STATUS,
@@ -54,20 +48,6 @@ from simlab.network.seam import (
 from simlab.records import InstanceBatch, InstanceRows, Recorder
 from simlab.studies.sop_classes import STORAGE_CLASSES
 from simlab.studies.study import Study
-
-FIND = {
-    Model.PATIENT_ROOT: PatientRootQueryRetrieveInformationModelFind,
-    Model.STUDY_ROOT: StudyRootQueryRetrieveInformationModelFind,
-    Model.WORKLIST: ModalityWorklistInformationFind,
-}
-MOVE = {
-    Model.PATIENT_ROOT: PatientRootQueryRetrieveInformationModelMove,
-    Model.STUDY_ROOT: StudyRootQueryRetrieveInformationModelMove,
-}
-GET = {
-    Model.PATIENT_ROOT: PatientRootQueryRetrieveInformationModelGet,
-    Model.STUDY_ROOT: StudyRootQueryRetrieveInformationModelGet,
-}
 
 WORLD = "live"
 

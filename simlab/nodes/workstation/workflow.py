@@ -54,7 +54,8 @@ class Reader:
             uid, count = str(match["StudyInstanceUID"]), str(match.get("NumberOfStudyRelatedInstances", ""))
             if uid in self._done:
                 continue
-            before, since = self._counts.get(uid, ("", 0.0))
+            # None, not "": an archive that does not count has shown the study for the first time all the same.
+            before, since = self._counts.get(uid, (None, 0.0))
             if count != before:
                 self._counts[uid] = (count, self.node.env.now)
             elif self.node.env.now - since >= self.spec.stable_after:
