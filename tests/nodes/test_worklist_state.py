@@ -6,11 +6,11 @@ import pytest
 
 from simlab.network.query import Model, Query
 from simlab.network.seam import SUCCESS
+from simlab.network.worklist_items import UNKNOWN_BIRTH_DATE, order_from_item, worklist_item
 from simlab.nodes.worklist.order_book import OrderBook, StepStatus, assign_station
 from simlab.nodes.worklist.procedure_steps import NO_LONGER_UPDATABLE, ProcedureSteps
 from simlab.nodes.worklist.state import WorklistState
 from simlab.studies.study import Order, Patient
-from simlab.network.worklist_items import UNKNOWN_BIRTH_DATE, order_from_item, worklist_item
 
 MIDNIGHT = datetime(2026, 1, 15)
 

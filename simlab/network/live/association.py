@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_RELEASE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
@@ -85,6 +87,11 @@ def without_nagle(event: evt.Event) -> None:
 class _Requested(Association):
     """An association whose own thread never starts, so nobody but the caller reads its message queue."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._serving = threading.Lock()
+        self._releasing = False
+
     @property
     def _is_paused(self) -> bool:
         """Pynetdicom waits for its thread to pause before it sends; one that does not run is always paused."""
@@ -93,6 +100,21 @@ class _Requested(Association):
     @_is_paused.setter
     def _is_paused(self, _: bool) -> None:
         """Serving an N-EVENT-REPORT ends with the thread running again, or so pynetdicom thinks."""
+
+    def _serve_request(self, message: Any, context_id: int) -> None:
+        """An N-EVENT-REPORT. One that meets our release is left alone: the answer could no longer be sent.
+
+        pynetdicom would try to, and its upper layer would end with an error, deaf to the answer to the release.
+        """
+        with self._serving:
+            if not self._releasing:
+                super()._serve_request(message, context_id)
+
+    def release(self) -> None:
+        """Once a report that is being served has been answered."""
+        with self._serving:
+            self._releasing = True
+        super().release()
 
 
 class Requestor:
@@ -285,18 +307,42 @@ class _Parking(threading.Event):
         return super().wait(timeout)
 
 
+class _ReleasedError(Exception):
+    """The peer asked for the release of an association on which we waited for a response."""
+
+
+def _message_or_release(association: Association) -> Any:
+    """The next message like pynetdicom's ``get_msg``; raises _ReleasedError if the peer sends none, but releases."""
+    deadline = time.perf_counter() + association.dimse_timeout
+    while True:
+        # Looked for first: a response that came before it is in the queue by now.
+        released = isinstance(association.dul.peek_next_pdu(), A_RELEASE)
+        try:
+            return association.dimse.msg_queue.get(timeout=0.0 if released else 0.02)
+        except queue.Empty:
+            if released:
+                raise _ReleasedError from None
+            if time.perf_counter() > deadline:
+                return None, None
+
+
 def send_on_acceptor(association: Association, send: Callable[[], T], timeout: float) -> T | None:
     """Send a request on an association that the peer requested, its reactor parked meanwhile.
 
-    Returns None if the association has ended, or does so before its reactor could be parked.
+    Returns None if the association has ended, or does so before its reactor could be parked. Also if the peer asks for
+    its release: a response will not come then, and only the reactor answers the peer.
     """
     parking = _Parking()
     association._reactor_checkpoint = parking
+    association.dimse.get_msg = lambda block=False: _message_or_release(association)  # noqa: ARG005
     try:
         if not parking.reached.wait(timeout) or not association.is_established:
             return None
         return send()
+    except _ReleasedError:
+        return None
     except (RuntimeError, ValueError):  # pynetdicom: the association ended, or has no such context
         return None
     finally:
+        del association.dimse.get_msg
         parking.set()
