@@ -71,6 +71,7 @@ def run(
     if world == "live":
         say(*call_back_lines(lab.topology))
     console = open_console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us gets what was measured
     with Watching(console, lab.topology) as watching:
         result = lab.run(world, out=folder, run_id=run_id, keep_files=keep, watch=watching.show)
     console.print(summary_tables(result.run))

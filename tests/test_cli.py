@@ -321,6 +321,7 @@ def test_up_until_a_signal(start, written, tmp_path, name):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="how to kill differs")
 def test_nothing_is_left_when_the_lab_is_killed(start, written):
     process = start("up", written(TINY))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from simlab.analysis.oracle import InstanceCounts, reconcile
 from simlab.network.query import Level, Query
-from simlab.network.seam import Outcome, Retrieved, is_success
+from simlab.network.seam import Outcome, Retrieved, Trouble, is_success
 from simlab.records import InstanceBatch
 from simlab.topology.model import Topology
 
@@ -74,6 +74,12 @@ class Audit:
         held = self.retrievable.setdefault(question.archive, set())
         if isinstance(outcome, Retrieved) and (outcome.ok or outcome.received):
             held.update(outcome.received)
+        elif outcome.trouble is Trouble.NO_CONTEXT:
+            # It only stores, and cannot be asked: its word is all there is.
+            held.update(self.acknowledged[question.archive])
+            self.unanswered.append(
+                f"{question.archive} offers no C-GET: whether it still has what it took is not known"
+            )
         else:
             why = outcome.trouble.value or f"status {outcome.status:04X}H"
             self.unanswered.append(f"{question.archive} did not give study {question.study} back: {why}")

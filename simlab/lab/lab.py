@@ -115,7 +115,12 @@ class Lab:
 
     @contextmanager
     def up(
-        self, *, works: bool = False, in_process: bool = False, run_id: str = "", workspace: str | Path | None = None
+        self,
+        *,
+        works: bool = False,
+        in_process: bool = False,
+        run_id: str | None = None,
+        workspace: str | Path | None = None,
     ) -> Iterator[Facade]:
         """Bring the department up and leave it up: ``with lab.up() as network: network.echo("ct1", "archive")``.
 
@@ -123,7 +128,8 @@ class Lab:
         With ``works`` they work, and orders arrive for as long as it is up. Leaving the block stops everything.
         """
         with _workspace(workspace, keep=workspace is not None) as folder:
-            staging = Staging(folder, run_id, works=works, in_process=in_process)
+            identifier = self.make_run_id() if run_id is None else run_id
+            staging = Staging(folder, identifier, works=works, in_process=in_process)
             # No file may say "for ever", so this change is not checked as one of the user's would be.
             topology = self.topology.model_copy(update={"duration": math.inf}) if works else self.topology
             with Department(topology, staging) as department:
@@ -145,6 +151,8 @@ def _workspace(out: str | Path | None, *, keep: bool) -> Iterator[Path]:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+        if any(folder.iterdir()):
+            raise UserError(f"{folder} holds the files of an earlier run; expected an empty or a new folder")
         yield folder
     else:
         # Windows keeps a file from going away while anybody has it open.

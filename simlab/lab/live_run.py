@@ -136,7 +136,7 @@ def _audit(department: Department, happened: Happened) -> None:
     while asked:
         take_oldest_answer()
     happened.audited = True
-    happened.notices += happened.audit.unanswered
+    happened.notices += dict.fromkeys(happened.audit.unanswered)
 
 
 def _judge_generator(department: Department, happened: Happened) -> None:

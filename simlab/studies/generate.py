@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from string import ascii_uppercase
 
 from simlab.draws import Draws
 from simlab.errors import UserError
 from simlab.studies.instances import make_instance, write_part10
 from simlab.studies.patients import make_order
-from simlab.studies.protocols import get_protocol, plan_study
+from simlab.studies.protocols import PROTOCOLS, get_protocol, plan_study
 from simlab.studies.study import Study
 
 STARTED = datetime(2026, 1, 15, 8, 0)
@@ -33,7 +34,15 @@ def generate(
     """
     draws = Draws(seed)
     get_protocol(protocol)
-    order = make_order(draws, number, protocol=protocol, station="SIMLAB", scheduled=STARTED)
+    order = make_order(
+        draws,
+        number,
+        protocol=protocol,
+        station="SIMLAB",
+        scheduled=STARTED,
+        book=f"generate {protocol}",
+        letter=ascii_uppercase[list(PROTOCOLS).index(protocol)],
+    )
     study = plan_study(order, STARTED)
     for index in study.indices:
         series, instance_number = study.locate(index)

@@ -146,7 +146,7 @@ def _add_series(instance: Dataset, study: Study, series: Series, protocol: Proto
     if protocol.laterality:
         instance.Laterality = protocol.laterality
     instance.PatientPosition = "HFS" if protocol.anatomy != "knee" else "FFS"
-    instance.PerformedProcedureStepID = f"P{order.step_id}"[:16]
+    instance.PerformedProcedureStepID = order.performed_step_id
     instance.PerformedProcedureStepStartDate = instance.StudyDate
     instance.PerformedProcedureStepStartTime = instance.StudyTime
     instance.PerformedProcedureStepDescription = order.description

@@ -67,18 +67,24 @@ def make_order(
     station: str,
     scheduled: datetime,
     run_id: str = "",
+    book: str = "",
+    letter: str = "",
 ) -> Order:
-    """Order ``number`` (from 1) of an order book, with a patient of its own."""
-    accession = f"SIM{run_id}{number:05d}"
+    """Order ``number`` (from 1) of an order book, with a patient of its own.
+
+    ``book`` names the order book, so that two of them have different patients and UIDs under one seed; ``letter`` tells
+    their accession numbers apart. Raises UserError if the run id makes an accession number too long.
+    """
+    accession = f"SIM{run_id}{letter}{number:05d}"
     if len(accession) > SHORT_STRING:
         raise UserError(f'accession number "{accession}" is longer than {SHORT_STRING} characters: shorten the run id')
     procedure = get_protocol(protocol)
     return Order(
         number=number,
         accession=accession,
-        study_uid=derive_uid("study", draws.seed, run_id, number),
-        step_id=f"SPS{run_id}{number:05d}",
-        patient=make_patient(draws, f"order {number}", run_id),
+        study_uid=derive_uid("study", draws.seed, run_id, book, number),
+        step_id=f"SPS{run_id}{letter}{number:05d}",
+        patient=make_patient(draws, f"{book} order {number}", run_id),
         protocol=procedure.name,
         description=procedure.description,
         modality=procedure.modality,

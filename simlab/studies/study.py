@@ -53,6 +53,11 @@ class Order:
     """Scenario time at which the step is scheduled to start."""
     referring_physician: str = ""
 
+    @property
+    def performed_step_id(self) -> str:
+        """Performed Procedure Step ID (0040,0253), at most 16 characters: P in place of the S of "scheduled"."""
+        return f"P{self.step_id.removeprefix('S')}"[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Series:

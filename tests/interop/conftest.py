@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from peers import LOOPBACK, SIMLAB, call_simlab, free_ports, running
+from peers import SIMLAB, call_simlab, free_ports, running
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
@@ -38,12 +38,13 @@ def department_up(topology, folder):
 
 @pytest.fixture(scope="session")
 def clinic(tmp_path_factory):
-    """The clinic, with two more nodes: somebody else's AE to send to, and an archive with the other way to report."""
+    """The clinic, its node ``station`` on a free port, and two archives: one for each way to report a commitment."""
     folder = tmp_path_factory.mktemp("clinic")
     topology = yaml.safe_load((TOPOLOGIES / "clinic.yaml").read_text())
-    [port] = free_ports(1)
-    topology["nodes"]["station"] = {"kind": "external", "ae_title": "STORESCP", "host": LOOPBACK, "port": port}
-    topology["nodes"]["vault"] = {"kind": "archive", "ae_title": "VAULT", "report": "same"}
+    nodes = topology["nodes"]
+    [nodes["station"]["port"]] = free_ports(1)
+    nodes["archive"]["report"] = "new"
+    nodes["vault"] = {"kind": "archive", "ae_title": "VAULT", "report": "same"}
     path = folder / "clinic.yaml"
     path.write_text(yaml.safe_dump(topology, sort_keys=False))
     with department_up(path, folder / "up") as department:

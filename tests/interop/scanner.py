@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -57,6 +58,8 @@ class Scanner:
         self.stored = []
         self.reports = queue.Queue()
         self.slow_down = threading.Event()
+        self.reading = threading.Event()
+        """A report has come, and is perhaps not answered yet."""
         self._roles = {}
         entity = AE(ae_title)
         for context in AllStoragePresentationContexts:
@@ -82,18 +85,27 @@ class Scanner:
             self._roles[event.assoc] = {uid: (bool(item.scu), bool(item.scp)) for uid, item in items.items()}
 
     def take_report(self, event):
+        self.reading.set()
+        if self.slow_down.is_set():
+            time.sleep(0.5)
         self.reports.put(Report(event.event_type, event.event_information, self._roles.get(event.assoc)))
         return 0x0000, None
 
     def _take_instance(self, event):
         self.stored.append(event.request.AffectedSOPInstanceUID)
         if self.slow_down.is_set():
-            threading.Event().wait(0.05)
+            time.sleep(0.05)
         return 0x0000
 
     @contextmanager
     def asking_to_commit(self, archive, references):
         """Ask for commitment to (SOP class, SOP instance) pairs; the association stays open for the block."""
+        handlers = [(evt.EVT_N_EVENT_REPORT, self.take_report)]
+        with associated(self.ae_title, archive, StorageCommitmentPushModel, handlers) as requestor:
+            yield self.send_request(requestor.association, references)
+
+    def send_request(self, association, references):
+        """N-ACTION; returns the Transaction UID."""
         request = Dataset()
         request.TransactionUID = generate_uid()
         request.ReferencedSOPSequence = []
@@ -101,10 +113,6 @@ class Scanner:
             item = Dataset()
             item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance
             request.ReferencedSOPSequence.append(item)
-        handlers = [(evt.EVT_N_EVENT_REPORT, self.take_report)]
-        with associated(self.ae_title, archive, StorageCommitmentPushModel, handlers) as requestor:
-            response, _ = requestor.association.send_n_action(
-                request, 1, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE
-            )
-            assert response.Status == 0x0000
-            yield request.TransactionUID
+        response, _ = association.send_n_action(request, 1, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE)
+        assert response.Status == 0x0000
+        return request.TransactionUID

@@ -1,12 +1,16 @@
 """Storage commitment on the wire, with pynetdicom as the modality."""
 
+import threading
+import time
+
 import pytest
 from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from interop.conftest import copies
 from interop.dcmtk import store
-from interop.scanner import Scanner
+from interop.scanner import BOUND, Scanner
 
 pytestmark = pytest.mark.peers
 
@@ -53,10 +57,46 @@ def test_a_report_on_the_association_of_the_request(clinic, scanner, references)
     assert sorted(report.stored) == sorted(uid for _, uid in references)
 
 
-def test_a_report_falls_back_to_a_new_association_when_the_first_is_gone(clinic, scanner, references):
-    with scanner.asking_to_commit(clinic["vault"], references):
+def test_a_report_after_the_release_comes_on_a_new_association(clinic, scanner, references):
+    with scanner.asking_to_commit(clinic["vault"], references) as transaction:
         pass
+    report = scanner.next_report()
+    assert report.event_type == ALL_STORED
+    assert report.information.TransactionUID == transaction
+
+
+def test_a_report_that_is_being_read_is_answered_before_the_release(clinic, scanner, references):
+    scanner.slow_down.set()
+    started = time.monotonic()
+    with scanner.asking_to_commit(clinic["vault"], references):
+        assert scanner.reading.wait(BOUND)
+    assert scanner.next_report().roles is None
+    assert time.monotonic() - started < BOUND / 4
+    assert scanner.reports.empty(), "it came once"
+
+
+def test_a_release_in_place_of_an_answer_sends_the_report_to_a_new_association(clinic, scanner, references):
+    """Somebody else's modality may release while our report is on its way; the archive does not sit out a time-out."""
+    reading, leave = threading.Event(), threading.Event()
+
+    def never_answer(_):
+        reading.set()
+        leave.wait(BOUND)
+        return 0x0000, None
+
+    vault = clinic["vault"]
+    entity = AE(scanner.ae_title)
+    entity.acse_timeout = BOUND
+    entity.add_requested_context(StorageCommitmentPushModel)
+    handlers = [(evt.EVT_N_EVENT_REPORT, never_answer)]
+    association = entity.associate(vault.host, vault.port, ae_title=vault.ae_title, evt_handlers=handlers)
+    started = time.monotonic()
+    scanner.send_request(association, references)
+    assert reading.wait(BOUND)
+    association.release()
+    leave.set()
     assert scanner.next_report().event_type == ALL_STORED
+    assert time.monotonic() - started < BOUND / 4
 
 
 @pytest.mark.parametrize("archive", ["archive", "vault"])

@@ -1,8 +1,10 @@
 """DCMTK's movescu, getscu and storescp against our archive: all arrives, and as it was sent."""
 
 import pytest
+from peers import require_free
 
-from interop.dcmtk import get, move, read_folder
+from interop.conftest import TOPOLOGIES, department_up
+from interop.dcmtk import Station, get, move, read_folder, store
 
 pytestmark = pytest.mark.peers
 
@@ -68,3 +70,13 @@ def test_a_get(archived, head, tmp_path, model):
     done = get(archived, tmp_path / "got", STUDY, f"PatientID={head.first.PatientID}", study_key(head), model=model)
     assert done.code == 0, done.output
     assert read_folder(tmp_path / "got") == head.data_sets
+
+
+@pytest.mark.slow
+def test_a_move_to_a_third_device_in_the_clinic_as_shipped(head, tmp_path):
+    with department_up(TOPOLOGIES / "clinic.yaml", tmp_path / "up") as clinic:
+        require_free(clinic["station"].port)
+        with Station.started(clinic["station"], tmp_path) as station:
+            assert store(clinic["archive"], head.folder).code == 0
+            assert move(clinic["archive"], clinic["station"].ae_title, STUDY, study_key(head)).code == 0
+            assert station.received() == head.data_sets

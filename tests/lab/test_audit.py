@@ -102,3 +102,12 @@ def test_what_is_acknowledged_after_the_audit_was_not_asked_for():
     happened.take([], [batch("C-STORE", "ct1", "archive", "1.2", 2)])
     assert len(happened.batches) == 2
     assert happened.audit.counts(asked=True).lost == 0
+
+
+def test_who_only_stores_is_believed_and_the_report_says_so():
+    audit = one_study()
+    (question,) = audit.questions()
+    audit.answer(question, Retrieved(operation="C-GET", status=NO_STATUS, trouble=Trouble.NO_CONTEXT))
+    assert audit.counts(asked=True).lost == 0
+    (told,) = audit.unanswered
+    assert "offers no C-GET" in told

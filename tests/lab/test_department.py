@@ -63,6 +63,13 @@ def test_up_and_down(processes):
     assert all(process.returncode == 0 for process in processes)
 
 
+def test_up_and_at_work():
+    everything = Query({"StudyInstanceUID": ""})
+    with bounded(), tiny_lab().up(works=True, in_process=True) as network:
+        while not network.find("ct1", "archive", everything).matches:
+            time.sleep(0.1)
+
+
 def test_in_one_process_no_thread_is_left():
     before = set(threading.enumerate())
     with tiny_lab().up(in_process=True) as network:

@@ -58,7 +58,7 @@ def test_a_run_id_enters_the_uids():
     assert contents(lab.run("virtual", run_id="A")) != contents(lab.run("virtual", run_id="B"))
 
 
-@pytest.mark.parametrize("world", ["live", "virtual"])
+@pytest.mark.parametrize("world", [pytest.param("live", marks=pytest.mark.slow), "virtual"])
 def test_a_run_that_takes_too_long_is_cut_short_and_still_audited(world):
     text = TINY.replace("finish_within: 60 s", "finish_within: 4 s")
     text = text.replace("ae_title: ARCHIVE", "ae_title: ARCHIVE, report_delay: 1 h")

@@ -1,3 +1,5 @@
+from datetime import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +8,7 @@ from pydicom.valuerep import PersonName
 
 from simlab.draws import Draws
 from simlab.errors import UserError
-from simlab.studies.patients import GIVEN_NAMES, OLDEST_BIRTH, YOUNGEST_BIRTH, make_patient
+from simlab.studies.patients import GIVEN_NAMES, OLDEST_BIRTH, YOUNGEST_BIRTH, make_order, make_patient
 from studies.examples import order
 
 SEEDS = st.integers(0, 2**32)
@@ -70,3 +72,19 @@ def test_an_order_takes_modality_and_description_from_its_protocol():
 def test_a_run_id_that_does_not_fit_is_told():
     with pytest.raises(UserError, match="longer than 16 characters: shorten the run id"):
         order(run_id="123456789")
+
+
+def test_two_order_books_have_nothing_in_common():
+    draws = Draws(1)
+    first, second = (
+        make_order(
+            draws, 1, protocol="ct-head", station="CT1", scheduled=datetime(2026, 1, 15), book=book, letter=letter
+        )
+        for book, letter in (("ris", "A"), ("clinic", "B"))
+    )
+    assert first.study_uid != second.study_uid
+    assert first.accession != second.accession
+    assert first.step_id != second.step_id
+    assert first.performed_step_id != second.performed_step_id
+    assert first.patient.id != second.patient.id
+    assert max(map(len, (first.accession, first.step_id, first.performed_step_id))) <= 16

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from socket import IPPROTO_TCP, SHUT_RDWR, TCP_NODELAY, socket
 from typing import Any
 
 from pydicom import Dataset
@@ -21,7 +23,7 @@ from pynetdicom.sop_class import (
 )
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from simlab.network.live.association import new_entity
+from simlab.network.live.association import CLOSING_TIME, bound_waits, bounded_kill, new_entity
 from simlab.network.live.call import QUERY_SYNTAXES
 from simlab.network.live.commitment import report_from_data_set, request_from_data_set
 from simlab.network.live.identifiers import from_data_set, query_from_data_set, to_data_set
@@ -74,6 +76,7 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
+        bound_waits(association)
         association.name = f"AcceptorThread {self.server.ae_title}"  # by the first word pynetdicom knows its own
         serve = association._serve_request
 
@@ -81,7 +84,11 @@ class _Handler(RequestHandler):
             context = association._accepted_cx.get(context_id)
             if isinstance(message, C_MOVE | C_GET) and context is not None and self.server.retrieve is not None:
                 association._is_paused = True
-                self.server.retrieve(association, message, context)
+                try:
+                    self.server.retrieve(association, message, context)
+                except BaseException:
+                    association.abort()  # or the peer would wait for a response until its time-out
+                    raise
                 association.dimse.cancel_req.clear()
                 association._is_paused = False
             else:
@@ -114,6 +121,12 @@ class _Server(ThreadedAssociationServer):
         connection, address = super().get_request()
         connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection in both directions, so that a thread that waits to receive wakes up."""
+        with suppress(OSError):
+            request.shutdown(SHUT_RDWR)
+        super().shutdown_request(request)
 
 
 class Acceptor:
@@ -149,8 +162,15 @@ class Acceptor:
         if self._server not in self._server.ae._servers:
             return
         self._server.shutdown()
-        for association in self._server.active_associations:
-            association.abort()
+        associations = self._server.active_associations
+        for association in associations:
+            if association.is_established:
+                association.abort(block=False)
+            else:
+                association.dul.socket._shutdown_socket()
+        deadline = time.perf_counter() + CLOSING_TIME
+        for association in associations:
+            bounded_kill(association, deadline - time.perf_counter())
         self._thread.join(5.0)
 
     def association(self, handle: str) -> Association | None:

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,7 +26,8 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import A_RELEASE
+from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu_primitives import A_P_ABORT, A_RELEASE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
@@ -38,6 +40,9 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what goes wrong is
 
 CONNECTION_TIMEOUT = 10.0
 """Seconds to wait for a TCP connection."""
+
+CLOSING_TIME = 2.0
+"""Seconds that an association gets to end in good order; after that its connection is cut."""
 
 MAXIMUM_CONTEXTS = 128
 """Presentation contexts in one association request: odd identifiers from 1 to 255 (PS3.8 section 9.3.2.2)."""
@@ -84,11 +89,74 @@ def without_nagle(event: evt.Event) -> None:
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def bounded_kill(association: Association, patience: float = CLOSING_TIME) -> None:
+    """What pynetdicom's ``kill`` does, within a bound.
+
+    That one waits until the upper layer's thread is idle: for ever, if the thread waits in the middle of a PDU for a
+    peer that has stopped to send or to read.
+    """
+    association._reactor_checkpoint.set()
+    association._kill = True
+    association.is_established = False
+    association._is_paused = True
+    dul = association.dul
+    if not dul.is_alive():
+        return
+    deadline = time.perf_counter() + patience
+    while dul.is_alive() and dul.state_machine.current_state != "Sta1" and time.perf_counter() < deadline:
+        time.sleep(0.002)
+    dul.kill_dul()
+    dul.join(0.1)
+    if dul.is_alive():
+        dul.socket._shutdown_socket()  # wakes a thread that waits in recv or send
+        dul.join(CLOSING_TIME)
+
+
+def bound_waits(association: Association) -> None:
+    """Let neither a peer's silence nor its nonsense hold up the threads of an association. Call it before they start.
+
+    An exception in pynetdicom's upper layer (a message that cannot be decoded, or one that comes when it must not)
+    ends that layer's thread, and leaves all others waiting; here it ends the association. A caller who hangs up before
+    asking for anything would keep its place until the time-out; here it leaves at once.
+    """
+    dul, machine = association.dul, association.dul.state_machine
+    dul.daemon = True
+    association.kill = partial(bounded_kill, association)
+    act = machine.do_action
+
+    def do_action(event: str) -> None:
+        before = machine.current_state
+        try:
+            act(event)
+        except Exception:  # noqa: BLE001 -- whatever pynetdicom makes of a peer's garbage
+            _give_up(association)
+        if (before, machine.current_state) == ("Sta2", "Sta1"):
+            dul.to_user_queue.put(None)
+
+    machine.do_action = do_action
+
+
+def _give_up(association: Association) -> None:
+    """Abort on the spot, past the state machine, and tell whoever waits. Runs on the upper layer's thread."""
+    dul = association.dul
+    abort = A_ABORT_RQ()
+    abort.source, abort.reason_diagnostic = 0x02, 0x00
+    dul.socket.send(abort.encode())
+    dul.socket._shutdown_socket()
+    dul.state_machine.current_state = "Sta1"
+    told = A_P_ABORT()
+    told.provider_reason = 0x00
+    dul.to_user_queue.put(told)
+    association.dimse.msg_queue.put((None, None))
+    dul.kill_dul()
+
+
 class _Requested(Association):
     """An association whose own thread never starts, so nobody but the caller reads its message queue."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        bound_waits(self)
         self._serving = threading.Lock()
         self._releasing = False
 
@@ -120,8 +188,9 @@ class _Requested(Association):
 class Requestor:
     """An association that we requested. A context manager: leaving it releases, or aborts after an error."""
 
-    def __init__(self, association: Association) -> None:
+    def __init__(self, association: Association, connection: socket.socket) -> None:
         self.association = association
+        self._connection = connection
         self._message_id = 0
 
     @classmethod
@@ -147,7 +216,11 @@ class Requestor:
         connection = transport.socket
         association.set_socket(transport)
         association.acceptor.ae_title = peer.ae_title
-        association.acceptor.address_info = AddressInformation.from_addr_port(peer.host, peer.port)
+        try:
+            association.acceptor.address_info = AddressInformation.from_addr_port(peer.host, peer.port)
+        except socket.gaierror as error:
+            connection.close()
+            raise AssociationError(Trouble.UNREACHABLE, f"no address of {peer.host}: {error.strerror}") from error
         association.requestor.address_info = AddressInformation("", 0)
         association.requestor.ae_title = entity.ae_title
         association.requestor.maximum_length = entity.maximum_pdu_size
@@ -168,9 +241,10 @@ class Requestor:
         association.request()
         if not association.is_established:
             waited = time.perf_counter() - asked
+            association.kill()
             connection.close()  # pynetdicom forgets it without closing it
             raise _refusal(association, peer, connected=connected.is_set(), timed_out=waited >= timeout)
-        return cls(association)
+        return cls(association, connection)
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +262,7 @@ class Requestor:
             self.association.abort()
         else:
             self.association.release()
+        self._connection.close()  # pynetdicom forgets it without closing it, if the peer was first
 
     # ---- what was negotiated
 
@@ -265,8 +340,11 @@ def store_on(
     request.DataSet = BytesIO(data_set)
     association.dimse.send_msg(request, context_id)
     _, response = association.dimse.get_msg(block=True)
-    if response is None or not response.is_valid_response:
+    if response is None:
         raise missing_response(association)
+    if not (isinstance(response, C_STORE) and response.is_valid_response):
+        association.abort()
+        raise AssociationError(Trouble.ABORTED, "by us: what came was no response to a C-STORE")
     return Status(int(response.Status), str(response.ErrorComment or ""))
 
 
@@ -311,9 +389,9 @@ class _ReleasedError(Exception):
     """The peer asked for the release of an association on which we waited for a response."""
 
 
-def _message_or_release(association: Association) -> Any:
+def _message_or_release(association: Association, timeout: float) -> Any:
     """The next message like pynetdicom's ``get_msg``; raises _ReleasedError if the peer sends none, but releases."""
-    deadline = time.perf_counter() + association.dimse_timeout
+    deadline = time.perf_counter() + timeout
     while True:
         # Looked for first: a response that came before it is in the queue by now.
         released = isinstance(association.dul.peek_next_pdu(), A_RELEASE)
@@ -334,15 +412,23 @@ def send_on_acceptor(association: Association, send: Callable[[], T], timeout: f
     """
     parking = _Parking()
     association._reactor_checkpoint = parking
-    association.dimse.get_msg = lambda block=False: _message_or_release(association)  # noqa: ARG005
+    get_message = association.dimse.get_msg
+
+    def get_message_or_release(block: bool = False) -> Any:
+        return _message_or_release(association, timeout) if block else get_message(block=False)
+
+    association.dimse.get_msg = get_message_or_release
     try:
-        if not parking.reached.wait(timeout) or not association.is_established:
-            return None
-        return send()
+        deadline = time.perf_counter() + timeout
+        while not parking.reached.wait(0.02):
+            # A reactor that has just ended never comes to its checkpoint.
+            if not association.is_established or time.perf_counter() > deadline:
+                return None
+        return send() if association.is_established else None
     except _ReleasedError:
         return None
     except (RuntimeError, ValueError):  # pynetdicom: the association ended, or has no such context
         return None
     finally:
-        del association.dimse.get_msg
+        association.dimse.get_msg = get_message
         parking.set()

@@ -51,6 +51,9 @@ from simlab.studies.study import Study
 
 WORLD = "live"
 
+FORWARD_TIMEOUT = DEFAULT_TIMEOUT / 2
+"""Seconds to wait for a C-MOVE's destination: the mover must hear how it ended before it gives up itself."""
+
 
 class LiveNetwork:
     """:class:`simlab.network.seam.Network` for the nodes of one group, over TCP."""
@@ -379,7 +382,7 @@ class LiveNetwork:
             study: str,
             proceed: Callable[[InstanceRows], bool],
         ) -> InstanceRows:
-            call = self._call(Stored, "C-STORE", node, destination.node, DEFAULT_TIMEOUT, study=study)
+            call = self._call(Stored, "C-STORE", node, destination.node, FORWARD_TIMEOUT, study=study)
             train = self._train(call, instances, UNCOMPRESSED)
             train.originator, train.proceed = originator, proceed
             self._finish(call, self._run(call, train, 1, requested=len(instances)))

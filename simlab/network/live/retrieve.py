@@ -16,7 +16,7 @@ from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.identifiers import query_from_data_set
 from simlab.network.live.information_models import MODELS
 from simlab.network.live.server import KeptInstance, LiveServer
-from simlab.network.live.transfer import UNCOMPRESSED, choose_syntax, read_data_set
+from simlab.network.live.transfer import UNCOMPRESSED, UnsendableError, choose_syntax, read_data_set
 from simlab.network.seam import NO_STATUS, Located, Status, is_success
 from simlab.records import InstanceRows
 from simlab.studies.study import InstanceReference
@@ -67,8 +67,11 @@ class RetrieveService:
             dialogue.begin(located.references)
             kept = self._fetch(dialogue, located.references)
             originator = (str(association.requestor.ae_title), int(request.MessageID))
-            rows = self._forward(destination, kept, originator=originator, study=dialogue.study, proceed=dialogue.take)
-            dialogue.take(rows)
+            if kept:
+                rows = self._forward(
+                    destination, kept, originator=originator, study=dialogue.study, proceed=dialogue.take
+                )
+                dialogue.take(rows)
         else:
             dialogue.begin(located.references)
             for instance in self._fetch(dialogue, located.references):
@@ -79,10 +82,9 @@ class RetrieveService:
 
     def _locate(self, dialogue: _Dialogue) -> Located:
         try:
-            identifier = dialogue.identifier()
+            query = query_from_data_set(dialogue.identifier(), MODELS[dialogue.request.AffectedSOPClassUID])
         except Exception as error:  # noqa: BLE001 -- whatever pydicom makes of a peer's garbage
             return Located((), Status(UNABLE_TO_PROCESS, f"identifier cannot be read: {error}"))
-        query = query_from_data_set(identifier, MODELS[dialogue.request.AffectedSOPClassUID])
         study = query.keys.get("StudyInstanceUID", "")
         dialogue.study = study if isinstance(study, str) else ""
         return self._node.locate(query)
@@ -90,7 +92,7 @@ class RetrieveService:
     def _fetch(self, dialogue: _Dialogue, references: Sequence[InstanceReference]) -> list[KeptInstance]:
         """The instances' files; what is indexed but cannot be fetched counts as failed."""
         kept = []
-        for reference in references:
+        for reference in dict.fromkeys(references):
             instance = self._node.fetch(reference)
             if instance is None:
                 dialogue.count(reference, NO_STATUS)
@@ -111,7 +113,7 @@ def _store_back(association: Association, instance: KeptInstance, dialogue: _Dia
         syntax, context_id = choose_syntax(instance.transfer_syntax, accepted, preference)
         data_set = read_data_set(instance, syntax)
         return store_on(association, instance.reference, context_id, data_set, dialogue.next_message_id()).code
-    except AssociationError:
+    except (AssociationError, UnsendableError):
         return NO_STATUS
 
 
@@ -155,7 +157,8 @@ class _Dialogue:
 
     def count(self, reference: InstanceReference, status: int) -> None:
         """One sub-operation is done; tell the peer while more remain."""
-        del self._remaining[reference.sop_instance]
+        if self._remaining.pop(reference.sop_instance, None) is None:
+            return  # located twice, counted once
         if status == 0:
             self._completed += 1
         elif is_success(status):
@@ -168,7 +171,9 @@ class _Dialogue:
     def proceed(self) -> bool:
         """False if the peer cancelled or the association has ended."""
         self._cancelled = self._cancelled or self.request.MessageID in self.association.dimse.cancel_req
-        return not self._cancelled and bool(self.association.is_established)
+        # The thread that would note the end of the association is the one that serves this request.
+        ended = self.association.acse.is_aborted() or not self.association.dul.is_alive()
+        return not self._cancelled and not ended and bool(self.association.is_established)
 
     def fail(self, status: Status) -> None:
         """Answer with a failure before any sub-operation."""

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import zip_longest
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dsutils import decode, encode
 
-from simlab.network.live.association import AssociationError, Requestor, contexts_for
+from simlab.network.live.association import MAXIMUM_CONTEXTS, AssociationError, Requestor, contexts_for
 from simlab.network.live.directory import Peer
 from simlab.network.live.server import KeptInstance
 from simlab.network.seam import NO_STATUS, Trouble, is_success
 from simlab.records import InstanceRows
+from simlab.studies.study import InstanceReference
 
 UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """Proposed for storage by default; any instance kept in one of them can be sent in the other."""
+
+
+class UnsendableError(Exception):
+    """An instance's file cannot be read, or not be re-encoded. A failure of that instance, and of no other."""
 
 
 @dataclass
@@ -52,6 +59,8 @@ class Train:
             wagons[0].run()
         for thread in threads:
             thread.join()
+        for bug in (wagon.bug for wagon in wagons if wagon.bug is not None):
+            raise bug
         for wagon in wagons:
             self.rows.extend(wagon.rows)
             if wagon.failure is not None and self.trouble is Trouble.NONE:
@@ -74,12 +83,14 @@ class _Wagon:
         self.instances = instances
         self.rows = InstanceRows()
         self.failure: AssociationError | None = None
+        self.bug: Exception | None = None
         self.comment = ""
 
     def run(self) -> None:
         train = self.train
         try:
-            contexts = contexts_for(_proposals(self.instances, train.propose))
+            proposals = dict.fromkeys(_proposals(self.instances, train.propose))
+            contexts = contexts_for(list(proposals)[:MAXIMUM_CONTEXTS])
             with Requestor.open(train.calling, train.peer, contexts, timeout=train.timeout) as association:
                 for instance in self.instances:
                     self._send(association, instance)
@@ -87,18 +98,24 @@ class _Wagon:
                         break
         except AssociationError as error:
             self.failure = error
+        except Exception as error:  # noqa: BLE001 -- carried to the thread that waits for the train
+            self.bug = error
 
     def _send(self, association: Requestor, instance: KeptInstance) -> None:
         train, reference = self.train, instance.reference
         try:
             chosen = choose_syntax(instance.transfer_syntax, association.accepted(reference.sop_class), train.propose)
         except AssociationError as error:
-            now = train.clock()
-            self.rows.append(reference.sop_instance, reference.sop_class, "", 0, now, now, NO_STATUS)
+            self._not_sent(reference)
             self.failure = self.failure or error
             return
         syntax, context_id = chosen
-        data_set = read_data_set(instance, syntax)
+        try:
+            data_set = read_data_set(instance, syntax)
+        except UnsendableError as error:
+            self._not_sent(reference)
+            self.comment = self.comment or str(error)
+            return
         started = train.clock()
         row = (reference.sop_instance, reference.sop_class, syntax, len(data_set), started)
         try:
@@ -110,14 +127,29 @@ class _Wagon:
         if not is_success(status.code):
             self.comment = self.comment or status.comment
 
+    def _not_sent(self, reference: InstanceReference) -> None:
+        now = self.train.clock()
+        self.rows.append(reference.sop_instance, reference.sop_class, "", 0, now, now, NO_STATUS)
+
 
 def _proposals(instances: Iterable[KeptInstance], propose: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """(SOP class, transfer syntax) for all that may be needed, preferred ones first."""
-    for sop_class in dict.fromkeys(instance.reference.sop_class for instance in instances):
-        kept = {i.transfer_syntax for i in instances if i.reference.sop_class == sop_class}
-        for syntax in (*propose, *sorted(kept)):
-            if syntax in kept or (syntax in UNCOMPRESSED and not kept.isdisjoint(UNCOMPRESSED)):
-                yield sop_class, syntax
+    """(SOP class, transfer syntax) for all that may be needed: every class's first choice, then every second one.
+
+    In that order, since only so many fit into a request: what is left out then is what is needed least.
+    """
+    kept: dict[str, set[str]] = {}
+    for instance in instances:
+        kept.setdefault(instance.reference.sop_class, set()).add(instance.transfer_syntax)
+    choices = [
+        [
+            (sop_class, syntax)
+            for syntax in dict.fromkeys((*propose, *sorted(syntaxes)))
+            if syntax in syntaxes or (syntax in UNCOMPRESSED and not syntaxes.isdisjoint(UNCOMPRESSED))
+        ]
+        for sop_class, syntaxes in kept.items()
+    ]
+    for rank in zip_longest(*choices):
+        yield from (choice for choice in rank if choice is not None)
 
 
 def choose_syntax(kept: str, accepted: dict[str, int], propose: Sequence[str]) -> tuple[str, int]:
@@ -132,15 +164,23 @@ def choose_syntax(kept: str, accepted: dict[str, int], propose: Sequence[str]) -
 
 
 def read_data_set(instance: KeptInstance, syntax: str) -> bytes:
-    """The encoded data set of an instance, re-encoded if it is kept in the other uncompressed transfer syntax."""
-    with instance.path.open("rb") as file:
-        file.seek(instance.data_set_offset)
-        data_set = file.read()
+    """The encoded data set of an instance, re-encoded if it is kept in the other uncompressed transfer syntax.
+
+    Raises UnsendableError.
+    """
+    try:
+        with instance.path.open("rb") as file:
+            file.seek(instance.data_set_offset)
+            data_set = file.read()
+    except OSError as error:
+        raise UnsendableError(f"a file cannot be read: {error.strerror}") from error
     if syntax == instance.transfer_syntax:
         return data_set
     source, target = UID(instance.transfer_syntax), UID(syntax)
-    parsed = decode(BytesIO(data_set), source.is_implicit_VR, source.is_little_endian)
-    encoded: bytes | None = encode(parsed, target.is_implicit_VR, target.is_little_endian)
+    encoded: bytes | None = None
+    with suppress(Exception):  # whatever pydicom makes of a stranger's data set
+        parsed = decode(BytesIO(data_set), source.is_implicit_VR, source.is_little_endian)
+        encoded = encode(parsed, target.is_implicit_VR, target.is_little_endian)
     if encoded is None:
-        raise ValueError(f"{instance.path} cannot be encoded in {target.name}")
+        raise UnsendableError(f"an instance cannot be encoded in {target.name}")
     return encoded

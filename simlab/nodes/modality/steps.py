@@ -28,7 +28,7 @@ def created_step(study: Study, station: str) -> Identifier:
         "PatientBirthDate": f"{patient.birth_date:%Y%m%d}",
         "PatientSex": patient.sex,
         "ReferencedPatientSequence": (),
-        "PerformedProcedureStepID": performed_step_id(study),
+        "PerformedProcedureStepID": order.performed_step_id,
         "PerformedStationAETitle": station,
         "PerformedStationName": station,
         "PerformedLocation": "",
@@ -64,11 +64,6 @@ def discontinued_step(ended: datetime) -> Identifier:
         "PerformedProcedureStepEndDate": f"{ended:%Y%m%d}",
         "PerformedProcedureStepEndTime": f"{ended:%H%M%S}",
     }
-
-
-def performed_step_id(study: Study) -> str:
-    """Performed Procedure Step ID (0040,0253), at most 16 characters."""
-    return f"P{study.order.step_id}"[:16]
 
 
 def _performed_series(series: Series, study: Study) -> Identifier:

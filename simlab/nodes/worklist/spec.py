@@ -20,13 +20,13 @@ class OrdersSpec(Frozen):
     """Which orders arrive, and how often (a Poisson process)."""
 
     rate: Annotated[Rate, Field(gt=0)]
-    """Arrivals per second of scenario time, on average."""
+    """Arrivals after the first, per second of scenario time, on average."""
     mix: Annotated[dict[ProtocolName, Weight], Field(min_length=1)]
     """How often each protocol is ordered, relative to the others."""
     count: Annotated[int, Field(ge=1)] | None = None
     """At most so many orders; None: as many as arrive."""
     first: Duration = 0.0
-    """Clinical seconds before the first arrival can come."""
+    """Clinical seconds before the first order."""
 
 
 class WorklistSpec(NodeSpec):
