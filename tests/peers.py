@@ -14,7 +14,12 @@ import pytest
 
 LOOPBACK = "127.0.0.1"
 
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+OURS = Path(sys.executable).parent
+"""pynetdicom brings programs that are called findscu and storescu as well; they are not the ones that are meant."""
+
+SEARCH_PATH = os.pathsep.join(
+    [place for place in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(place) != OURS] + ["/usr/sbin"]
+)
 """Debian puts Orthanc where only root's PATH leads."""
 
 # DCMTK and Orthanc leave Nagle's algorithm on unless they are told: every small message would stall for 40 ms.
