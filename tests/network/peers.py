@@ -8,6 +8,7 @@ import threading
 from simlab.network.live.directory import Peer
 
 ABORT = bytes.fromhex("07000000000400000000")
+NO_DATA_SET = 0x0101
 RELEASE_REQUEST = bytes.fromhex("05000000000400000000")
 RELEASE_RESPONSE = bytes.fromhex("06000000000400000000")
 

@@ -23,9 +23,17 @@ from pynetdicom.sop_class import (
 )
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from simlab.network.live.association import CLOSING_TIME, bound_waits, bounded_kill, new_entity
+from simlab.network.live.association import new_entity
+from simlab.network.live.bounds import CLOSING_TIME, bound_waits, bounded_kill
 from simlab.network.live.call import QUERY_SYNTAXES
-from simlab.network.live.commitment import report_from_data_set, request_from_data_set
+from simlab.network.live.commitment import (
+    ALL_STORED_EVENT,
+    FAILURES_EXIST_EVENT,
+    REQUEST_ACTION,
+    SOP_INSTANCE,
+    report_from_data_set,
+    request_from_data_set,
+)
 from simlab.network.live.identifiers import from_data_set, query_from_data_set, to_data_set
 from simlab.network.live.information_models import MODELS
 from simlab.network.live.server import LiveServer, Offer, ReceivedInstance
@@ -44,6 +52,12 @@ Little Endian, what is compressed, and only then Implicit VR and Big Endian."""
 
 IDLE_TIMEOUT = 60.0
 """Seconds without a message after which an association is aborted."""
+
+NO_SUCH_INSTANCE = 0x0112
+NO_SUCH_EVENT_TYPE = 0x0113
+INVALID_ARGUMENT = 0x0115
+NO_SUCH_ACTION = 0x0123
+"""Statuses of N-ACTION and N-EVENT-REPORT (PS3.7 annex C)."""
 
 POLL_INTERVAL = 0.05
 """Seconds between looks for a new connection; bounds how long stopping takes."""
@@ -139,7 +153,8 @@ class Acceptor:
         entity = new_entity(listening.ae_title, IDLE_TIMEOUT)
         entity.require_called_aet = True
         if listening.known_callers is not None:
-            entity.require_calling_aet = list(listening.known_callers)
+            # To pynetdicom an empty list means that everybody is welcome; our own title means that nobody else is.
+            entity.require_calling_aet = list(listening.known_callers) or [listening.ae_title]
         entity.maximum_associations = listening.maximum_associations
         _support(entity, server.offers)
         self._server = entity.make_server(
@@ -223,28 +238,45 @@ class Acceptor:
     def _create_step(self, event: evt.Event) -> tuple[int | Dataset, Dataset | None]:
         # The SCU may leave the SOP Instance UID to the SCP (PS3.7 section 10.1.5.1.4); ours and most others do not.
         step = str(event.request.AffectedSOPInstanceUID or f"2.25.{uuid.uuid4().int}")
-        attributes = event.attribute_list
-        status = self._node.create_step(step, from_data_set(attributes))
-        attributes.SOPInstanceUID = step
-        return status_data_set(status), attributes
+        status = self._node.create_step(step, from_data_set(event.attribute_list))
+        reply = Dataset()
+        if event.request.AffectedSOPInstanceUID is None:
+            reply.AffectedSOPInstanceUID = step  # from here pynetdicom takes it into the command
+        return status_data_set(status), reply
 
     def _set_step(self, event: evt.Event) -> tuple[int | Dataset, Dataset | None]:
-        attributes = event.modification_list
-        status = self._node.set_step(str(event.request.RequestedSOPInstanceUID), from_data_set(attributes))
-        return status_data_set(status), attributes
+        attributes = from_data_set(event.modification_list)
+        status = self._node.set_step(str(event.request.RequestedSOPInstanceUID), attributes)
+        return status_data_set(status), None
 
     def _request_commitment(self, event: evt.Event) -> tuple[int | Dataset, Dataset | None]:
         association = event.assoc
+        if refusal := refusal_of_action(event):
+            return status_data_set(refusal), None
+        transaction, references = request_from_data_set(event.action_information)
+        if not transaction or not references:
+            missing = "TransactionUID" if not transaction else "ReferencedSOPSequence"
+            return status_data_set(Status(INVALID_ARGUMENT, f"{missing} is missing or empty")), None
         handle = uuid.uuid4().hex
         self._open = {name: open_ for name, open_ in self._open.items() if open_.is_established}
         self._open[handle] = association
-        transaction, references = request_from_data_set(event.action_information)
         request = CommitmentRequest(transaction, references, str(association.requestor.ae_title), handle)
         return status_data_set(self._node.commitment_requested(request)), None
 
 
+def refusal_of_action(event: evt.Event) -> Status | None:
+    """Why an N-ACTION is none that storage commitment knows (PS3.4 J.3.2), None if it is."""
+    if event.action_type != REQUEST_ACTION:
+        return Status(NO_SUCH_ACTION, f"no action type {event.action_type}")
+    if event.request.RequestedSOPInstanceUID != SOP_INSTANCE:
+        return Status(NO_SUCH_INSTANCE, "not the well-known SOP instance")
+    return None
+
+
 def report_handler(event: evt.Event, node: LiveServer) -> tuple[int | Dataset, Dataset | None]:
     """Answer an N-EVENT-REPORT of storage commitment, on whichever association it came."""
+    if event.event_type not in (ALL_STORED_EVENT, FAILURES_EXIST_EVENT):
+        return status_data_set(Status(NO_SUCH_EVENT_TYPE, f"no event type {event.event_type}")), None
     report = report_from_data_set(event.event_information)
     return status_data_set(node.commitment_reported(report)), None
 

@@ -27,12 +27,14 @@ def _items(references: Iterable[InstanceReference]) -> list[Dataset]:
     return items
 
 
-def _references(items: Iterable[Dataset]) -> tuple[InstanceReference, ...]:
-    return tuple(_reference(item) for item in items)
+def _references(items: Iterable[Dataset] | None) -> tuple[InstanceReference, ...]:
+    return tuple(_reference(item) for item in items or ())
 
 
 def _reference(item: Dataset) -> InstanceReference:
-    return InstanceReference(str(item.get("ReferencedSOPClassUID", "")), str(item.get("ReferencedSOPInstanceUID", "")))
+    return InstanceReference(
+        str(item.get("ReferencedSOPClassUID") or ""), str(item.get("ReferencedSOPInstanceUID") or "")
+    )
 
 
 def request_to_data_set(transaction: str, references: Iterable[InstanceReference]) -> Dataset:
@@ -45,7 +47,7 @@ def request_to_data_set(transaction: str, references: Iterable[InstanceReference
 
 def request_from_data_set(data_set: Dataset) -> tuple[str, tuple[InstanceReference, ...]]:
     """Transaction UID and references; empty where the request lacks them."""
-    return str(data_set.get("TransactionUID", "")), _references(data_set.get("ReferencedSOPSequence", ()))
+    return str(data_set.get("TransactionUID") or ""), _references(data_set.get("ReferencedSOPSequence", ()))
 
 
 def report_to_data_set(report: CommitmentReport) -> Dataset:
@@ -68,8 +70,8 @@ def report_from_data_set(data_set: Dataset) -> CommitmentReport:
         str(data_set.get("TransactionUID", "")),
         _references(data_set.get("ReferencedSOPSequence", ())),
         tuple(
-            FailedReference(_reference(item), int(item.get("FailureReason", 0x0110)))
-            for item in data_set.get("FailedSOPSequence", ())
+            FailedReference(_reference(item), int(item.get("FailureReason") or 0x0110))
+            for item in data_set.get("FailedSOPSequence") or ()
         ),
     )
 

@@ -74,8 +74,8 @@ class LiveEnvironment(simpy.Environment):
         def run() -> None:
             try:
                 value = work()
-            except Exception as error:  # noqa: BLE001 -- carried to the environment's thread, not swallowed
-                self.hand_in(partial(event.fail, error))
+            except BaseException as error:  # noqa: BLE001 -- carried to the environment's thread, not swallowed
+                self.hand_in(partial(event.fail, _throwable(error)))
             else:
                 self.hand_in(partial(event.succeed, value))
 
@@ -106,6 +106,17 @@ class LiveEnvironment(simpy.Environment):
             happened, completion = self._inbox.popleft()
             gate = self.timeout(max(0.0, happened - self.now))
             gate.callbacks.append(partial(_run, completion))
+
+
+def _throwable(error: BaseException) -> Any:
+    """An exception that SimPy can throw: it makes a new one of the same type from ``args``, which not all allow."""
+    try:
+        type(error)(*error.args)
+    except Exception:  # noqa: BLE001 -- whatever its constructor makes of them
+        told = RuntimeError(f"{type(error).__name__}: {error}")
+        told.__cause__ = error
+        return told
+    return error
 
 
 def _run(completion: Callable[[], object], _: Event) -> None:

@@ -25,7 +25,7 @@ from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.identifiers import from_data_set, query_to_data_set, to_data_set
 from simlab.network.live.information_models import FIND, GET, MOVE
-from simlab.network.live.retrieve import Forward, RetrieveService
+from simlab.network.live.retrieve import UNKNOWN_DESTINATION, Forward, RetrieveService
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.transfer import UNCOMPRESSED, Train
 from simlab.network.operation import OutcomeT
@@ -148,7 +148,10 @@ class LiveNetwork:
         call = self._call(Retrieved, "C-MOVE", source, target, timeout, sop_class, study)
 
         def work() -> Retrieved:
-            title = self.directory.node(destination).ae_title
+            try:
+                title = self.directory.node(destination).ae_title
+            except KeyError:
+                return call.outcome(Status(UNKNOWN_DESTINATION, f"unknown destination {destination}"))
             with call.associate([sop_class]) as association:
                 send = association.association.send_c_move
                 responses = association.ask(lambda: send(query_to_data_set(query), title, sop_class))

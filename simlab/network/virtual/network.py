@@ -39,6 +39,11 @@ from simlab.studies.study import Study
 
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
+UNKNOWN_DESTINATION = 0xA801
+SOME_FAILED = 0xB000
+ALL_FAILED = 0xA702
+"""C-MOVE and C-GET statuses (PS3.4 tables C.4-2 and C.4-3)."""
+
 WORLD = "virtual"
 Steps = Generator[Event, Any, OutcomeT]
 
@@ -148,13 +153,19 @@ class VirtualNetwork:
         call = Operation(Retrieved, "C-MOVE", source, target, timeout, study=study)
 
         def steps() -> Steps[Retrieved]:
+            if (trouble := self._out_of_reach(call)) is not None:
+                yield self.env.timeout(trouble[1])
+                return call.failed(*trouble[0])
             server = self._nodes[target].server
             yield self._passing(call, self._times.association + self._times.message)
             located = server.locate(query)
+            if located.status.code == SUCCESS and destination not in self._nodes:
+                return call.outcome(Status(UNKNOWN_DESTINATION, f"unknown destination {destination}"))
             statuses: list[int] = []
             for held in server.recall(located.references):
                 stored: Stored = yield self.store(target, destination, held, timeout=timeout)
                 statuses += stored.rows.status
+                statuses += [NO_STATUS] * (held.count - len(stored.rows))  # never tried
             return self._retrieved(call, statuses, located.status)
 
         return self.env.process(self._operate(call, steps()))
@@ -166,6 +177,9 @@ class VirtualNetwork:
         call = Operation(Retrieved, "C-GET", source, target, timeout, study=study)
 
         def steps() -> Steps[Retrieved]:
+            if (trouble := self._out_of_reach(call)) is not None:
+                yield self.env.timeout(trouble[1])
+                return call.failed(*trouble[0])
             server = self._nodes[target].server
             yield self._passing(call, self._times.association + self._times.message)
             located = server.locate(query)
@@ -180,16 +194,18 @@ class VirtualNetwork:
         return self.env.process(self._operate(call, steps()))
 
     def _retrieved(self, call: Operation[Retrieved], statuses: list[int], located: Status) -> Retrieved:
-        completed = sum(map(is_success, statuses))
-        failed = len(statuses) - completed
-        call.instances, call.failures = completed, failed
+        completed = statuses.count(SUCCESS)
+        warning = sum(map(is_success, statuses)) - completed
+        failed = len(statuses) - completed - warning
         code = located.code
-        if code == SUCCESS and failed:
-            code = 0xB000 if completed else 0xA702
+        if code == SUCCESS and (failed or warning):
+            code = SOME_FAILED if completed or warning else ALL_FAILED
+        call.instances, call.failures = completed, failed if is_success(code) else max(failed, 1)
         return call.outcome(
             Status(code, located.comment),
             completed=completed,
             failed=failed,
+            warning=warning,
             pending_responses=max(0, len(statuses) - 1),
         )
 
@@ -315,15 +331,27 @@ class VirtualNetwork:
         path = self._path(call.source, call.target)
         return self.env.timeout(path.round_trip + size / path.bandwidth + service)
 
+    def _out_of_reach(
+        self, call: Operation[Any], *, associate: bool = True
+    ) -> tuple[tuple[Trouble, str], float] | None:
+        """Why no answer will come, and after how many seconds that is known; None if one will."""
+        if call.target not in self._nodes:
+            return (Trouble.UNREACHABLE, f"nobody knows where {call.target or 'that AE'} is"), 0.0
+        round_trip = self._path(call.source, call.target).round_trip
+        set_up = round_trip + self._times.association if associate else 0.0
+        if max(set_up, round_trip + self._times.message) > call.timeout:
+            return (Trouble.TIMEOUT, f"none within {call.timeout:g} s"), call.timeout
+        return None
+
     def _exchange(self, call: Operation[OutcomeT], serve: Callable[[], OutcomeT], *, associate: bool = True) -> Event:
         """An operation of one request and one response, given up when it takes longer than its time-out."""
-        path = self._path(call.source, call.target)
-        set_up = path.round_trip + self._times.association if associate else 0.0
 
         def steps() -> Steps[OutcomeT]:
-            if max(set_up, path.round_trip + self._times.message) > call.timeout:
-                yield self.env.timeout(call.timeout)
-                return call.failed(Trouble.TIMEOUT, f"none within {call.timeout:g} s")
+            if (trouble := self._out_of_reach(call, associate=associate)) is not None:
+                yield self.env.timeout(trouble[1])
+                return call.failed(*trouble[0])
+            path = self._path(call.source, call.target)
+            set_up = path.round_trip + self._times.association if associate else 0.0
             yield self.env.timeout(set_up + path.latency + self._times.message)
             outcome = serve()
             yield self.env.timeout(path.latency)
@@ -333,6 +361,9 @@ class VirtualNetwork:
 
     def _train(self, call: Operation[Stored], study: Study, associations: int) -> Steps[Stored]:
         """C-STOREs, dealt out in turn to the associations, each waiting for the response before the next."""
+        if call.target not in self._nodes:
+            yield self.env.timeout(0)
+            return call.failed(Trouble.UNREACHABLE, f"nobody knows where {call.target or 'that AE'} is")
         path, target = self._path(call.source, call.target), self._nodes[call.target].server
         set_up = path.round_trip + self._times.association
         rows = InstanceRows()

@@ -7,8 +7,11 @@ from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from simlab.network.query import Query
-from simlab.network.seam import Answer, CommitmentReport, FailedReference
+from simlab.network.seam import SUCCESS, Answer, CommitmentReport, CommitmentRequest, FailedReference, Status
 from simlab.studies.study import InstanceReference
+
+PROCESSING_FAILURE = 0x0110
+"""Status of an N-ACTION (PS3.7 section 10.1.4.1.10)."""
 
 NO_SUCH_INSTANCE = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119
@@ -35,6 +38,17 @@ def decide_commitment(
             reason = CLASS_INSTANCE_CONFLICT if reference in conflicting else NO_SUCH_INSTANCE
             failed.append(FailedReference(reference, reason))
     return CommitmentReport(transaction, tuple(stored), tuple(failed))
+
+
+def judge_request(request: CommitmentRequest, *, new_association: bool, known: bool) -> Status:
+    """The answer to a commitment request: accepted, unless the report could reach nobody.
+
+    A report on a new association needs an address, and a stranger (an AE title that is not in the topology) has none.
+    Success would promise a report (PS3.4 J.3.2.2), so such a request fails: 0110, and the comment says why.
+    """
+    if new_association and not known:
+        return Status(PROCESSING_FAILURE, f"nobody knows where {request.requester} listens")
+    return Status(SUCCESS)
 
 
 class Holdings(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from simlab.network.query import Query
 from simlab.network.seam import SUCCESS, Answer, CommitmentRequest, Located, Status
+from simlab.nodes.archive.decisions import judge_request
 from simlab.nodes.archive.memory import MemoryHoldings
 from simlab.nodes.halves import VirtualHalf
 from simlab.nodes.node import Node
@@ -17,6 +18,7 @@ class ArchiveModel(VirtualHalf):
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._report = getattr(node.spec, "report", "new")  # an external node is taken for an archive, and does not say
         self.holdings = MemoryHoldings()
 
     def take(self, study: Study) -> Status:
@@ -37,6 +39,9 @@ class ArchiveModel(VirtualHalf):
         return self.holdings.locate(query)
 
     def commitment_requested(self, request: CommitmentRequest) -> Status:
-        """Accept; the workflow reports."""
-        self._node.notify(request)
-        return Status(SUCCESS)
+        """Accept, unless nobody could be told; the workflow reports."""
+        known = self._node.titled(request.requester) is not None
+        status = judge_request(request, new_association=self._report == "new", known=known)
+        if status.code == SUCCESS:
+            self._node.notify(request)
+        return status

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance
 from simlab.network.query import Query
 from simlab.network.seam import SUCCESS, Answer, CommitmentRequest, Located, Status
+from simlab.nodes.archive.decisions import judge_request
+from simlab.nodes.archive.spec import ArchiveSpec
 from simlab.nodes.archive.state import ArchiveState
 from simlab.nodes.halves import LiveHalf
 from simlab.nodes.node import Node
@@ -18,6 +22,7 @@ class ArchiveService(LiveHalf):
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._spec = cast("ArchiveSpec", node.spec)
         self.holdings = ArchiveState(node.workspace)
 
     def take(self, instance: ReceivedInstance) -> Status:
@@ -37,9 +42,12 @@ class ArchiveService(LiveHalf):
         return self.holdings.locate(query)
 
     def commitment_requested(self, request: CommitmentRequest) -> Status:
-        """Accept; the workflow reports."""
-        self._node.notify(request)
-        return Status(SUCCESS)
+        """Accept, unless nobody could be told; the workflow reports."""
+        known = self._node.titled(request.requester) is not None
+        status = judge_request(request, new_association=self._spec.report == "new", known=known)
+        if status.code == SUCCESS:
+            self._node.notify(request)
+        return status
 
     def close(self) -> None:
         """Close the index."""

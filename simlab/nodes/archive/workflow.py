@@ -27,7 +27,7 @@ def report(node: Node, holdings: Holdings, request: CommitmentRequest) -> Genera
     yield node.protocol(spec.report_delay)
     requester = node.titled(request.requester)
     if requester is None and spec.report == "new":
-        return  # nobody knows where a stranger listens
+        return  # nobody knows where a stranger listens: the request was refused
     held, conflicting = holdings.holds(request.references), holdings.conflicts(request.references)
     answer = decide_commitment(request.transaction, request.references, held, conflicting)
     on = request.association if spec.report == "same" else None

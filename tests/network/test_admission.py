@@ -1,0 +1,109 @@
+"""Who is let in (PS3.8 table 9-21), and how the connection is set up: real sockets, another's requestor."""
+
+import socket
+import threading
+
+import pytest
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification
+
+from simlab.network.live.acceptor import Acceptor, Listening
+from simlab.network.live.association import Requestor, contexts_for
+from simlab.network.live.directory import Peer
+from simlab.nodes.halves import LiveHalf
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+@pytest.fixture
+def listen():
+    started = []
+
+    def start(known=None, maximum=20):
+        started.append(Acceptor(Listening("ARCHIVE", "127.0.0.1", 0, known, maximum), LiveHalf()))
+        return started[-1]
+
+    yield start
+    for acceptor in started:
+        acceptor.close()
+
+
+def associate(acceptor, calling="CT1", called="ARCHIVE"):
+    entity = AE(calling)
+    entity.add_requested_context(Verification)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 5
+    return entity.associate("127.0.0.1", acceptor.port, ae_title=called)
+
+
+def reason(association):
+    answer = association.acceptor.primitive
+    return answer.result, answer.result_source, answer.diagnostic
+
+
+def test_the_called_title_must_be_ours(listen):
+    refused = associate(listen(), called="SOMEBODY")
+    assert refused.is_rejected
+    assert reason(refused) == (1, 1, 7)
+
+
+def test_callers_must_be_known_where_they_must(listen):
+    acceptor = listen(known=("CT1", "CT2"))
+    refused = associate(acceptor, "CT3")
+    assert refused.is_rejected
+    assert reason(refused) == (1, 1, 3)
+    known = associate(acceptor, "CT2")
+    assert known.is_established
+    known.release()
+
+
+def test_no_known_callers_means_nobody(listen):
+    assert associate(listen(known=())).is_rejected
+
+
+def test_too_many_associations_are_turned_away_for_now(listen):
+    acceptor = listen(maximum=2)
+    first, second = associate(acceptor), associate(acceptor)
+    refused = associate(acceptor)
+    assert refused.is_rejected
+    assert reason(refused) == (2, 3, 2)
+    assert first.send_c_echo().Status == 0
+    first.release()
+    for _ in range(100):
+        if len(acceptor._server.active_associations) < 2:
+            break
+        threading.Event().wait(0.02)
+    third = associate(acceptor)
+    assert third.is_established
+    second.release()
+    third.release()
+
+
+def test_both_ends_send_at_once(listen):
+    """Nagle's algorithm is off: small messages would wait for delayed acknowledgements."""
+    acceptor = listen()
+    with Requestor.open(
+        "CT1",
+        Peer("archive", "ARCHIVE", "127.0.0.1", acceptor.port),
+        contexts_for([(Verification, EXPLICIT)]),
+        timeout=5,
+    ) as requestor:
+        requestor.ask(requestor.association.send_c_echo)
+        (accepted,) = acceptor._server.active_associations
+        for association in (requestor.association, accepted):
+            connection = association.dul.socket.socket
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+def test_a_requestor_leaves_no_socket_open(listen):
+    acceptor = listen()
+    acceptor._server.bind(evt.EVT_C_ECHO, lambda event: event.assoc.abort() or 0)
+    requestor = Requestor.open(
+        "CT1",
+        Peer("archive", "ARCHIVE", "127.0.0.1", acceptor.port),
+        contexts_for([(Verification, EXPLICIT)]),
+        timeout=5,
+    )
+    connection = requestor.association.dul.socket.socket
+    requestor.ask(requestor.association.send_c_echo)
+    requestor.close()
+    assert connection.fileno() == -1

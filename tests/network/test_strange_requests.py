@@ -1,0 +1,140 @@
+"""MPPS, storage commitment and queries as strangers may send them: answered with a status, the association lives on."""
+
+from io import BytesIO
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_FIND, C_MOVE, N_SET
+from pynetdicom.sop_class import (
+    ModalityPerformedProcedureStep,
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+
+from simlab.network.live.commitment import SOP_INSTANCE
+
+GARBAGE = b"\x10\x00\x10\x00\xff\xff\xff\xffa value of undefined length that never ends"
+CLASSES = (
+    ModalityPerformedProcedureStep,
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+
+
+@pytest.fixture
+def archive(live_world):
+    return live_world.servers["archive"]
+
+
+@pytest.fixture
+def association(live_world):
+    entity = AE("STRANGER")
+    for sop_class in CLASSES:
+        entity.add_requested_context(sop_class, "1.2.840.10008.1.2")
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 5
+    port = live_world.network._acceptors["archive"].port
+    made = entity.associate("127.0.0.1", port, ae_title="ARCHIVE")
+    assert made.is_established
+    yield made
+    assert made.send_c_echo().Status == 0
+    made.release()
+
+
+def step(status="IN PROGRESS"):
+    data_set = Dataset()
+    data_set.PerformedProcedureStepStatus = status
+    return data_set
+
+
+def test_a_step_without_a_uid_gets_one(association, archive):
+    status, _ = association.send_n_create(step(), ModalityPerformedProcedureStep, None)
+    assert status.Status == 0
+    ((_, uid, attributes),) = archive.steps
+    assert uid.startswith("2.25.")
+    assert attributes == {"PerformedProcedureStepStatus": "IN PROGRESS"}
+
+
+def test_a_step_with_a_uid_keeps_it(association, archive):
+    assert association.send_n_create(step(), ModalityPerformedProcedureStep, "2.25.7")[0].Status == 0
+    assert association.send_n_set(step("COMPLETED"), ModalityPerformedProcedureStep, "2.25.7")[0].Status == 0
+    assert [uid for _, uid, _ in archive.steps] == ["2.25.7", "2.25.7"]
+
+
+def ask(association, request, sop_class):
+    """Send a request as it is, and the status of its answer."""
+    context = next(c for c in association.accepted_contexts if c.abstract_syntax == sop_class)
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        pass
+    association.dimse.send_msg(request, context.context_id)
+    _, response = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    assert response is not None
+    return response.Status
+
+
+def test_garbage_in_a_step(association, archive):
+    request = N_SET()
+    request.MessageID = 1
+    request.RequestedSOPClassUID = ModalityPerformedProcedureStep
+    request.RequestedSOPInstanceUID = "2.25.7"
+    request.ModificationList = BytesIO(GARBAGE)
+    assert ask(association, request, ModalityPerformedProcedureStep) == 0x0110
+    assert archive.steps == []
+
+
+@pytest.mark.parametrize("primitive", [C_FIND, C_MOVE])
+def test_garbage_in_a_query(association, archive, primitive):
+    sop_class = CLASSES[2] if primitive is C_FIND else CLASSES[3]
+    request = primitive()
+    request.MessageID = 1
+    request.Priority = 0
+    request.AffectedSOPClassUID = sop_class
+    request.Identifier = BytesIO(GARBAGE)
+    if primitive is C_MOVE:
+        request.MoveDestination = "READER"
+    assert 0xC000 <= ask(association, request, sop_class) <= 0xCFFF
+    assert archive.queries == []
+
+
+def test_move_to_a_title_that_nobody_has(association):
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY"
+    identifier.StudyInstanceUID = "2.25.1"
+    ((status, _),) = association.send_c_move(identifier, "NOWHERE", StudyRootQueryRetrieveInformationModelMove)
+    assert status.Status == 0xA801
+
+
+def action(transaction="2.25.9", references=1):
+    data_set = Dataset()
+    if transaction is not None:
+        data_set.TransactionUID = transaction
+    if references is not None:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "2.25.1"
+        data_set.ReferencedSOPSequence = [item] * references
+    return data_set
+
+
+@pytest.mark.parametrize(
+    ("information", "kind", "instance", "expected"),
+    [
+        (action(), 1, SOP_INSTANCE, 0x0000),
+        (action(), 2, SOP_INSTANCE, 0x0123),
+        (action(), 1, "2.25.3", 0x0112),
+        (action(references=0), 1, SOP_INSTANCE, 0x0115),
+        (action(references=None), 1, SOP_INSTANCE, 0x0115),
+        (action(transaction=None), 1, SOP_INSTANCE, 0x0115),
+        (action(transaction=""), 1, SOP_INSTANCE, 0x0115),
+        (None, 1, SOP_INSTANCE, 0x0115),
+    ],
+)
+def test_odd_commitment_requests(association, archive, information, kind, instance, expected):
+    status, _ = association.send_n_action(information, kind, StorageCommitmentPushModel, instance)
+    assert status.Status == expected
+    assert len(archive.requests) == (expected == 0)
