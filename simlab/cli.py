@@ -11,11 +11,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
 from rich.console import Console
 
@@ -71,8 +72,8 @@ def run(
     if world == "live":
         say(*call_back_lines(lab.topology))
     console = open_console()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us gets what was measured
-    with Watching(console, lab.topology) as watching:
+    # SIGTERM as well as Ctrl-C: whoever ends us gets what was measured.
+    with handled({signal.SIGTERM: signal.default_int_handler}), Watching(console, lab.topology) as watching:
         result = lab.run(world, out=folder, run_id=run_id, keep_files=keep, watch=watching.show)
     console.print(summary_tables(result.run))
     say(f"report: {folder / 'report.html'}")
@@ -141,9 +142,19 @@ def told_to_stop() -> Iterator[threading.Event]:
     """An event that is set by the signals that would end us otherwise, for as long as the block lasts."""
     stop = threading.Event()
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
-    try:
+    with handled({number: lambda *_: stop.set() for number in numbers}):
         yield stop
+
+
+@contextmanager
+def handled(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], Any]]) -> Iterator[None]:
+    """Handlers of signals for as long as the block lasts. Only the main thread may have any; others do without."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

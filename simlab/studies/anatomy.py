@@ -302,6 +302,8 @@ def build_knee(generator: np.random.Generator, patient: Patient) -> Anatomy:
     effusion = generator.uniform(0.6, 1.6)
     knee.ellipsoid(Tissue.FLUID, (0, -24, 34), (25, 7 * effusion, 26))  # suprapatellar recess
     knee.ellipsoid(Tissue.FLUID, (0, 4, -1), (41, 28, 3 + effusion))
+    # Before the bones that it lies against: painted later it would cut through their cortex.
+    knee.ellipsoid(Tissue.FAT, (0, -28, -2), (24, 13, 21), turn=(0.35, 0, 0))  # infrapatellar fat pad
     knee.bone([((0, 4, -16), (40, 27, 13)), ((0, 0, -38), (27, 21, 34)), ((0, -4, -140), (15, 16, 130))], 1.6, 2.2)
     knee.bone([((37, 20, -26), (9, 9, 12)), ((39, 22, -110), (7, 8, 86))], 1.4)
     femur: list[tuple[Vector, Vector]] = [((0, -2, 36), (31, 20, 34)), ((0, -4, 150), (16, 16, 135))]
@@ -317,7 +319,6 @@ def build_knee(generator: np.random.Generator, patient: Patient) -> Anatomy:
         knee.ellipsoid(Tissue.LIGAMENT, (side * 43, 4, 4), (2, 9, 38))  # collateral ligaments
     knee.tube(Tissue.LIGAMENT, [(7, 22, 17), (2, 8, 6), (-2, -8, -4)], 3.8)  # anterior cruciate
     knee.tube(Tissue.LIGAMENT, [(-7, 4, 12), (-4, 24, 6), (0, 31, -10)], 4.6)  # posterior cruciate
-    knee.ellipsoid(Tissue.FAT, (0, -28, -2), (24, 13, 21), turn=(0.35, 0, 0))  # infrapatellar fat pad
     knee.ellipsoid(Tissue.CARTILAGE, (0, -36, 28), (20, 9, 18))
     knee.bone([((0, -41, 29), (21, 10, 21))], 1.5)
     knee.tube(Tissue.LIGAMENT, [(0, -43, 14), (0, -40, -10), (0, -30, -36)], 3.4)  # patellar tendon

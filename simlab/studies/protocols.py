@@ -133,13 +133,13 @@ _CHEST = (
 )
 _HEAD = (
     SeriesPlan(
-        1, "Head 4.5", _AXIAL, 32, 512, 512, 0.45, 4.5, 4.5, CTAcquisition(Kernel.SOFT, (40, 90), 300, 1000), (0, 0, 10)
+        1, "Head 4.5", _AXIAL, 32, 512, 512, 0.45, 4.5, 4.5, CTAcquisition(Kernel.SOFT, (40, 90), 300, 1000), (0, 0, 20)
     ),
 )
 _BRAIN = (
     SeriesPlan(1, "T1 sag", _SAGITTAL, 24, 256, 256, 0.9375, 5.0, 6.0, _T1, (0, 0, -10)),
-    SeriesPlan(2, "T2 ax", _AXIAL, 28, 256, 256, 0.8984375, 4.5, 5.0, _T2, (0, 0, 10)),
-    SeriesPlan(3, "FLAIR ax", _AXIAL, 28, 256, 256, 0.8984375, 4.5, 5.0, _FLAIR, (0, 0, 10)),
+    SeriesPlan(2, "T2 ax", _AXIAL, 28, 256, 256, 0.8984375, 4.5, 5.0, _T2, (0, 0, 20)),
+    SeriesPlan(3, "FLAIR ax", _AXIAL, 28, 256, 256, 0.8984375, 4.5, 5.0, _FLAIR, (0, 0, 20)),
 )
 _KNEE = (
     SeriesPlan(1, "PD sag", _SAGITTAL, 26, 320, 320, 0.5, 3.5, 4.0, _PROTON_DENSITY),

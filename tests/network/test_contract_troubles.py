@@ -67,11 +67,9 @@ def test_move_to_an_unknown_destination(world):
 
 def test_move_and_get_of_nothing(world):
     query = Query({"StudyInstanceUID": "2.25.404"})
-    for event in (
-        world.network.move("scanner", "archive", query, "reader"),
-        world.network.get("scanner", "archive", query),
-    ):
-        outcome = wait_for(world, event)
+    moved = wait_for(world, world.network.move("scanner", "archive", query, "reader"))
+    got = wait_for(world, world.network.get("scanner", "archive", query))
+    for outcome in (moved, got):
         assert (outcome.status, outcome.completed, outcome.failed) == (0, 0, 0)
     assert [record.operation for record in world.recorder.drain()[0]] == ["C-MOVE", "C-GET"]
 

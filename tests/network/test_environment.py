@@ -33,11 +33,11 @@ def test_it_is_paced_by_the_wall_clock(env):
 
 def test_a_hand_in_wakes_it_at_once(env):
     event, succeed = env.promise()
-    threading.Timer(0.05, succeed, ["value"]).start()
     began = time.perf_counter()
+    threading.Timer(0.05, succeed, ["value"]).start()
     assert env.run(until=event) == "value"
     assert 0.05 <= time.perf_counter() - began < LONGEST_WAIT
-    assert env.now == pytest.approx(0.05, abs=0.04)
+    assert 0.05 <= env.now < LONGEST_WAIT
 
 
 def test_hand_ins_run_in_the_order_in_which_they_happened(env):

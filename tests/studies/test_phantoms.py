@@ -1,5 +1,6 @@
 """The phantoms: one anatomy per patient, cut by any plane, with the noise of a scanner."""
 
+import zlib
 from itertools import pairwise
 
 import numpy as np
@@ -172,3 +173,15 @@ def test_inversion_recovery_nulls_what_has_recovered_to_zero():
 
     assert fluid(4000 * np.log(2)) == pytest.approx(0, abs=1e-3)
     assert fluid(1) > 0.5
+
+
+# Measured over all slices of each series: CT soft 2.26 to 2.28, CT lung 2.00, MR 1.97 to 2.22. Real images: about 2.4.
+@pytest.mark.parametrize(
+    ("protocol", "series", "ratio"),
+    [("ct-chest", 1, 2.28), ("ct-chest", 2, 2.00), ("ct-head", 1, 2.26), ("mr-brain", 2, 2.16), ("mr-knee", 1, 1.97)],
+)
+def test_noise_lets_images_compress_about_as_well_as_real_ones(protocol, series, ratio):
+    count = PROTOCOLS[protocol].get_series(series).instances
+    slices = [image(protocol, series, number).tobytes() for number in range(1, count + 1, 6)]
+    compressed = sum(len(zlib.compress(values, 6)) for values in slices)
+    assert sum(map(len, slices)) / compressed == pytest.approx(ratio, rel=0.1)

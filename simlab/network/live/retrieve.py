@@ -126,6 +126,8 @@ class _Dialogue:
         self._context = context
         self._remaining: dict[str, InstanceReference] = {}
         self._completed = 0
+        self._taken = 0
+        """Rows of the train that were counted: it has one association, so they only ever grow."""
         self._warning = 0
         self._failed: list[str] = []
         self._cancelled = False
@@ -149,10 +151,10 @@ class _Dialogue:
         self._remaining = {reference.sop_instance: reference for reference in references}
 
     def take(self, rows: InstanceRows) -> bool:
-        """Count rows that have not been counted yet; False if the peer cancelled."""
-        for uid, sop_class, status in zip(rows.sop_instance, rows.sop_class, rows.status, strict=True):
-            if uid in self._remaining:
-                self.count(InstanceReference(sop_class, uid), status)
+        """Count the rows that came since the last call; False if the peer cancelled."""
+        for index in range(self._taken, len(rows)):
+            self.count(InstanceReference(rows.sop_class[index], rows.sop_instance[index]), rows.status[index])
+        self._taken = len(rows)
         return self.proceed()
 
     def count(self, reference: InstanceReference, status: int) -> None:
