@@ -175,10 +175,10 @@ def test_inversion_recovery_nulls_what_has_recovered_to_zero():
     assert fluid(1) > 0.5
 
 
-# Measured over all slices of each series: CT soft 2.26 to 2.28, CT lung 2.00, MR 1.97 to 2.22. Real images: about 2.4.
+# Measured over all slices of each series: CT soft 2.28, CT lung 2.00, MR 1.97 to 2.22. Real images: about 2.4.
 @pytest.mark.parametrize(
     ("protocol", "series", "ratio"),
-    [("ct-chest", 1, 2.28), ("ct-chest", 2, 2.00), ("ct-head", 1, 2.26), ("mr-brain", 2, 2.16), ("mr-knee", 1, 1.97)],
+    [("ct-chest", 1, 2.28), ("ct-chest", 2, 2.00), ("ct-head", 1, 2.28), ("mr-brain", 2, 2.16), ("mr-knee", 1, 1.97)],
 )
 def test_noise_lets_images_compress_about_as_well_as_real_ones(protocol, series, ratio):
     count = PROTOCOLS[protocol].get_series(series).instances
