@@ -72,8 +72,7 @@ def run(
     if world == "live":
         say(*call_back_lines(lab.topology))
     console = open_console()
-    # SIGTERM as well as Ctrl-C: whoever ends us gets what was measured.
-    with handled({signal.SIGTERM: signal.default_int_handler}), Watching(console, lab.topology) as watching:
+    with interrupted_once(), Watching(console, lab.topology) as watching:
         result = lab.run(world, out=folder, run_id=run_id, keep_files=keep, watch=watching.show)
     console.print(summary_tables(result.run))
     say(f"report: {folder / 'report.html'}")
@@ -144,6 +143,23 @@ def told_to_stop() -> Iterator[threading.Event]:
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     with handled({number: lambda *_: stop.set() for number in numbers}):
         yield stop
+
+
+@contextmanager
+def interrupted_once() -> Iterator[None]:
+    """Ctrl-C and SIGTERM cut a run short, but only the first time: stopping is bounded, and writes what was measured.
+
+    Tools that limit a command's time, and impatient people, send the signal twice.
+    """
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    with handled({signal.SIGINT: interrupt, signal.SIGTERM: interrupt}):
+        yield
 
 
 @contextmanager

@@ -29,17 +29,20 @@ NOTHING = "nothing measured"
 """An expectation about something that never happened is not met: a silent node must not pass."""
 
 
-def judge(expectations: Iterable[Expectation], operations: pd.DataFrame, counts: InstanceCounts) -> list[Verdict]:
+def judge(
+    expectations: Iterable[Expectation], operations: pd.DataFrame, counts: InstanceCounts | None
+) -> list[Verdict]:
     """One verdict per threshold. ``operations`` is the table of :func:`simlab.analysis.operations.operations_table`.
 
     An expectation that names no operation is about all that go over the wire, not about a node's local work.
     A percentile must hold for every (node, peer, operation) that the expectation matches, so the worst is compared;
-    failures are added up over all of them, and lost instances are counted over the whole run.
+    failures are added up over all of them, and lost instances are counted over the whole run; ``counts`` is None if
+    nobody looked.
     """
     return [verdict for expectation in expectations for verdict in _verdicts(expectation, operations, counts)]
 
 
-def _verdicts(expectation: Expectation, operations: pd.DataFrame, counts: InstanceCounts) -> Iterable[Verdict]:
+def _verdicts(expectation: Expectation, operations: pd.DataFrame, counts: InstanceCounts | None) -> Iterable[Verdict]:
     rows = _matching(expectation, operations)
     subject = " ".join(word for word in (expectation.node, expectation.operation) if word) or "every operation"
     for percentile in PERCENTILES:
@@ -58,8 +61,8 @@ def _verdicts(expectation: Expectation, operations: pd.DataFrame, counts: Instan
     if expectation.lost is not None:
         yield Verdict(
             f"lost instances <= {expectation.lost}",
-            str(counts.lost) if counts.stored else NOTHING,
-            counts.stored > 0 and counts.lost <= expectation.lost,
+            str(counts.lost) if counts is not None and counts.stored else NOTHING,
+            counts is not None and counts.stored > 0 and counts.lost <= expectation.lost,
         )
 
 

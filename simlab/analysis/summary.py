@@ -33,6 +33,7 @@ def summary(run: Run) -> dict[str, Any]:
         "started_at": run.started_at.isoformat(),
         "elapsed": run.elapsed,
         "complete": run.complete,
+        "audited": run.audited,
         "verdict": run.verdict,
         "operations": _rows(run.operations),
         "studies": _rows(studies),
@@ -75,5 +76,6 @@ def load(folder: Path, topology: Topology) -> Run:
         generator=told["generator"],
         notices=tuple(told["notices"]),
         complete=told["complete"],
+        audited=told["audited"],
         path=folder,
     )

@@ -183,6 +183,7 @@ def _told(happened: Happened, world: World, started: datetime) -> Run:
         counts=happened.audit.counts(asked=happened.audited),
         generator=happened.generator,
         notices=tuple(_notices(happened, world)),
+        audited=happened.audited,
         complete=not happened.ended,
     )
 

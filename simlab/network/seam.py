@@ -68,6 +68,10 @@ class Outcome:
         """Success, or success with a warning (0001, 0107, 0116, Bxxx)."""
         return self.trouble is Trouble.NONE and is_success(self.status)
 
+    def __str__(self) -> str:
+        told = self.trouble.value or f"status {self.status:04X}H"
+        return f"{self.operation}: {told} after {(self.finished - self.started) * 1000:.3g} ms"
+
 
 def is_success(status: int) -> bool:
     """True for success and warning statuses (PS3.7 annex C.1 and C.3)."""

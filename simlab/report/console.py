@@ -71,7 +71,7 @@ def _study_times(run: Run) -> Table:
     table = _table(("studies",), ("count", "p50", "p95"))
     for row in times[times["count"] > 0].rename_axis("time").reset_index().to_dict("records"):
         label = row["time"].replace("_clinical", f", clinical part (÷ {run.topology.compress:g})")
-        label = label.replace("_network", ", network part").replace("_", " ")
+        label = label.replace("_network", ", rest (network, polling, queues)").replace("_", " ")
         table.add_row(label, f"{row['count']:,}", _duration(row["p50"]), _duration(row["p95"]))
     return table
 

@@ -31,6 +31,9 @@ _EXPECTED = {
 """By pydantic's error type; for the others, pydantic's own words are good."""
 
 
+MISSING_KEY = "a key is missing"
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> Iterator[Mistake]:
     """Yield a mistake for each error of validating a whole topology file against ``model``."""
     errors = error.errors()
@@ -52,7 +55,7 @@ def _mistake(error: ErrorDetails, model: type[BaseModel]) -> Mistake:
             key, known = str(path[-1]), _keys(model, location[:-1])
             return Mistake(path, f"unknown key {shown(key)}; {advice(key, known)}")
         case "missing" if isinstance(path[-1], str):
-            return Mistake(path[:-1], f"a key is missing; expected {shown(path[-1])}")
+            return Mistake(path[:-1], f"{MISSING_KEY}; expected {shown(path[-1])}")
         case "missing":
             return Mistake(path[:-1], "too few items; expected one more")
         case "union_tag_not_found":

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, create_model
 from simlab.errors import TopologyError
 from simlab.topology.checks import check
 from simlab.topology.defaults import Merged, defaults_model, merge_defaults
-from simlab.topology.explain import explain
+from simlab.topology.explain import MISSING_KEY, explain
 from simlab.topology.model import FieldPath, Frozen, Mistake, NodeName, NodeSpec, Topology
 from simlab.topology.strict_yaml import Document, needs_quotes, read_yaml
 from simlab.wording import shown
@@ -97,11 +97,12 @@ def _sections(model: type[Topology]) -> type[Frozen]:
 
 
 def _refusal(mistakes: Iterable[Mistake], merged: Merged, document: Document) -> TopologyError:
-    """Return the one line for what is wrong: the first mistake by line, and the number of others."""
+    """Return the one line for what is wrong: the first mistake by line, if not a missing key, and how many others."""
     # One wrong default comes up once for each node that it is merged under.
     placed = dict.fromkeys(Mistake(merged.origin(mistake.path), mistake.message) for mistake in mistakes)
     lines = [(document.line(mistake.path), _spelt(mistake)) for mistake in placed]
-    line, message = min(lines, key=lambda told: told[0])
+    # A key that is missing is often one that is misspelt further down, and that is what to tell.
+    line, message = min(lines, key=lambda told: (MISSING_KEY in told[1], told[0]))
     others = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return TopologyError(" ".join(f"{document.source}:{line}: {message}{others}".splitlines()))
 

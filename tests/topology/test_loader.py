@@ -119,6 +119,11 @@ WRONG = [
         "epoch: 2026-01-15T08:00Z",
         'f:3: epoch: "2026-01-15T08:00Z"; expected a date and time without a time zone',
     ),
+    (
+        "store: archive",
+        "stor: archive",
+        'f:15: nodes.ct1.stor: unknown key "stor"; did you mean "store"? (and 1 more)',
+    ),
     ("latency: 0.2", "latncy: 0.2", 'f:5: defaults.link.latncy: unknown key "latncy"; did you mean "latency"?'),
     (
         "latency: 0.2 ms",
