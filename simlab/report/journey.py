@@ -212,7 +212,9 @@ def _draw_bar(axes: Axes, bar: _Bar, middle: float, peer: float | None) -> None:
     if bar.ticks and len(bar.ticks) <= bar.width / 0.03:
         axes.vlines(bar.ticks, middle - BAR / 2, middle + BAR / 2, color=PAPER, linewidth=0.5, zorder=4)
     label_colour = ALARM if bar.failed else MUTED
-    axes.text(bar.label_left, middle + BAR / 2 + 0.02, bar.label, color=label_colour, fontsize=7, va="bottom", zorder=5)
+    behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6}  # lines pass behind a label
+    y = middle + BAR / 2 + 0.02
+    axes.text(bar.label_left, y, bar.label, color=label_colour, fontsize=7, va="bottom", zorder=5, bbox=behind)
 
 
 def _draw_seconds(axes: Axes, begin: float, end: float, scale: float) -> None:

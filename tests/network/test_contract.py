@@ -190,7 +190,7 @@ def test_commitment(world, hold, same):
         failed = (FailedReference(request.references[2], 0x0112),)
         answer = CommitmentReport(request.transaction, request.references[:2], failed)
         on = request.association if same else None
-        outcomes.append((yield world.network.report_commitment("archive", "scanner", answer, on=on)))
+        outcomes.append((yield world.network.report_commitment("archive", "scanner", answer, on=on, study=study.uid)))
 
     world.env.run(until=world.env.process(ask()) & world.env.process(report()))
     (request,) = archive.requests
@@ -202,6 +202,11 @@ def test_commitment(world, hold, same):
     assert asked.ok
     assert reported.ok
     on_the_same = "association of the request" in reported.comment
+    found, _ = world.recorder.drain()
+    assert {(record.operation, record.study) for record in found} == {
+        ("N-ACTION", study.uid),
+        ("N-EVENT-REPORT", study.uid),
+    }
     assert on_the_same == (same and hold > 0)
 
 

@@ -270,7 +270,7 @@ class VirtualNetwork:
     ) -> Event:
         """Storage commitment N-EVENT-REPORT."""
         count = len(report.stored) + len(report.failed)
-        call = Operation(Outcome, "N-EVENT-REPORT", source, target, timeout, study, instances=count)
+        call = Operation(Outcome, "N-EVENT-REPORT", source, target, timeout, study=study, instances=count)
         same = on is not None and self._held_until.pop(on, 0.0) >= self.env.now
 
         def serve() -> Outcome:
