@@ -8,8 +8,8 @@ import time
 from simlab.network.live.association import AssociationError, Requestor, contexts_for
 from simlab.network.live.directory import Peer
 from simlab.network.seam import NO_STATUS, Outcome, Trouble
+from simlab.network.sop_classes import VERIFICATION
 
-VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 
 

@@ -262,6 +262,30 @@ def test_get(world):
     assert record.bytes > 5 * 2000
 
 
+def test_every_operation_names_its_sop_class(world):
+    study = store_at_archive(world)
+    network, query = world.network, Query({"StudyInstanceUID": study.uid})
+    wait_for(world, network.echo("scanner", "archive"))
+    wait_for(world, network.find("scanner", "archive", query))
+    wait_for(world, network.store("scanner", "archive", study))
+    wait_for(world, network.move("scanner", "archive", query, "reader"))
+    wait_for(world, network.get("scanner", "archive", query))
+    wait_for(world, network.create_step("scanner", "archive", "2.25.7", {"Modality": "CT"}))
+    wait_for(world, network.set_step("scanner", "archive", "2.25.7", {"Modality": "CT"}))
+    wait_for(world, network.request_commitment("scanner", "archive", "2.25.77", study))
+    named = {record.operation: record.sop_class for record in world.recorder.drain()[0]}
+    assert named == {
+        "C-ECHO": "1.2.840.10008.1.1",
+        "C-FIND": "1.2.840.10008.5.1.4.1.2.2.1",
+        "C-STORE": "1.2.840.10008.5.1.4.1.1.2",
+        "C-MOVE": "1.2.840.10008.5.1.4.1.2.2.2",
+        "C-GET": "1.2.840.10008.5.1.4.1.2.2.3",
+        "N-CREATE": "1.2.840.10008.3.1.2.3.3",
+        "N-SET": "1.2.840.10008.3.1.2.3.3",
+        "N-ACTION": "1.2.840.10008.1.20.1",
+    }
+
+
 def test_local_work(world):
     study = make_study(4)
     made = wait_for(world, world.network.make("scanner", study))

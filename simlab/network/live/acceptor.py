@@ -15,12 +15,6 @@ from pydicom import Dataset
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
-from pynetdicom.sop_class import (
-    ModalityPerformedProcedureStep,
-    ModalityWorklistInformationFind,
-    StorageCommitmentPushModel,
-    Verification,
-)
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from simlab.network.live.association import new_entity
@@ -35,10 +29,10 @@ from simlab.network.live.commitment import (
     request_from_data_set,
 )
 from simlab.network.live.identifiers import from_data_set, query_from_data_set, to_data_set
-from simlab.network.live.information_models import MODELS
 from simlab.network.live.server import LiveServer, Offer, ReceivedInstance
 from simlab.network.query import Model
 from simlab.network.seam import CommitmentRequest, Status
+from simlab.network.sop_classes import FIND, MODELS, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
 from simlab.studies.study import InstanceReference
 
 _LAST_RESORTS = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
@@ -296,7 +290,7 @@ def status_data_set(status: Status) -> int | Dataset:
 
 def _support(entity: AE, offers: Iterable[Offer]) -> None:
     """Add the presentation contexts of what a node offers."""
-    entity.add_supported_context(Verification, QUERY_SYNTAXES)
+    entity.add_supported_context(VERIFICATION, QUERY_SYNTAXES)
     if Offer.STORAGE in offers:
         # Both roles: whoever retrieves with C-GET receives, and so takes the SCP role on its own association.
         for context in AllStoragePresentationContexts:
@@ -306,11 +300,11 @@ def _support(entity: AE, offers: Iterable[Offer]) -> None:
             if model is not Model.WORKLIST:
                 entity.add_supported_context(sop_class, QUERY_SYNTAXES)
     if Offer.WORKLIST in offers:
-        entity.add_supported_context(ModalityWorklistInformationFind, QUERY_SYNTAXES)
+        entity.add_supported_context(FIND[Model.WORKLIST], QUERY_SYNTAXES)
     if Offer.PROCEDURE_STEP in offers:
-        entity.add_supported_context(ModalityPerformedProcedureStep, QUERY_SYNTAXES)
+        entity.add_supported_context(PERFORMED_PROCEDURE_STEP, QUERY_SYNTAXES)
     if Offer.COMMITMENT in offers:
-        entity.add_supported_context(StorageCommitmentPushModel, QUERY_SYNTAXES)
+        entity.add_supported_context(STORAGE_COMMITMENT, QUERY_SYNTAXES)
     if Offer.COMMITMENT_REPORTS in offers:
         # The archive requests this association and proposes itself as SCP (PS3.4 section J.3.1).
-        entity.add_supported_context(StorageCommitmentPushModel, QUERY_SYNTAXES, scu_role=True, scp_role=True)
+        entity.add_supported_context(STORAGE_COMMITMENT, QUERY_SYNTAXES, scu_role=True, scp_role=True)

@@ -10,11 +10,6 @@ from typing import Any
 from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
-from pynetdicom.sop_class import (
-    ModalityPerformedProcedureStep,
-    StorageCommitmentPushModel,
-    Verification,
-)
 from simpy import Event
 
 from simlab.network.live import commitment
@@ -24,7 +19,6 @@ from simlab.network.live.call import Call, follow_retrieve
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.identifiers import from_data_set, query_to_data_set, to_data_set
-from simlab.network.live.information_models import FIND, GET, MOVE
 from simlab.network.live.retrieve import UNKNOWN_DESTINATION, Forward, RetrieveService
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.transfer import UNCOMPRESSED, Train
@@ -45,6 +39,7 @@ from simlab.network.seam import (
     StoreOptions,
     is_success,
 )
+from simlab.network.sop_classes import FIND, GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
 from simlab.records import InstanceBatch, InstanceRows, Recorder
 from simlab.studies.sop_classes import STORAGE_CLASSES
 from simlab.studies.study import Study
@@ -83,10 +78,10 @@ class LiveNetwork:
 
     def echo(self, source: str, target: str, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
         """C-ECHO (PS3.4 annex A)."""
-        call = self._call(Outcome, "C-ECHO", source, target, timeout, Verification)
+        call = self._call(Outcome, "C-ECHO", source, target, timeout, VERIFICATION)
 
         def work() -> Outcome:
-            with call.associate([Verification]) as association:
+            with call.associate([VERIFICATION]) as association:
                 response = association.ask(association.association.send_c_echo)
                 return call.outcome(association.status_of(response))
 
@@ -172,7 +167,10 @@ class LiveNetwork:
             return SUCCESS
 
         def work() -> Retrieved:
-            contexts = [sop_class, *((storage, syntax) for storage in STORAGE_CLASSES for syntax in UNCOMPRESSED)]
+            contexts: list[str | tuple[str, str]] = [
+                sop_class,
+                *((storage, syntax) for storage in STORAGE_CLASSES for syntax in UNCOMPRESSED),
+            ]
             handlers = [(evt.EVT_C_STORE, take)]
             with call.associate(contexts, scp_roles=STORAGE_CLASSES, handlers=handlers) as association:
                 send = association.association.send_c_get
@@ -212,7 +210,7 @@ class LiveNetwork:
     def _step(
         self, operation: str, source: str, target: str, step: str, attributes: Identifier, study: str, timeout: float
     ) -> Event:
-        sop_class = ModalityPerformedProcedureStep
+        sop_class = PERFORMED_PROCEDURE_STEP
         call = self._call(Outcome, operation, source, target, timeout, sop_class, study)
 
         def work() -> Outcome:
@@ -235,7 +233,7 @@ class LiveNetwork:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """Storage commitment N-ACTION (PS3.4 section J.3.2)."""
-        sop_class = StorageCommitmentPushModel
+        sop_class = STORAGE_COMMITMENT
         call = self._call(Outcome, "N-ACTION", source, target, timeout, sop_class, study.uid, instances=study.count)
         event, answer = self.env.promise()
         reported = threading.Event()
@@ -284,7 +282,7 @@ class LiveNetwork:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """Storage commitment N-EVENT-REPORT (PS3.4 section J.3.3)."""
-        sop_class = StorageCommitmentPushModel
+        sop_class = STORAGE_COMMITMENT
         count = len(report.stored) + len(report.failed)
         call = self._call(Outcome, "N-EVENT-REPORT", source, target, timeout, sop_class, study, instances=count)
 

@@ -14,10 +14,10 @@ from pynetdicom.dsutils import decode, encode
 from simlab.network.live.association import AssociationError, store_on
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.identifiers import query_from_data_set
-from simlab.network.live.information_models import MODELS
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.transfer import UNCOMPRESSED, UnsendableError, choose_syntax, read_data_set
 from simlab.network.seam import NO_STATUS, Located, Status, is_success
+from simlab.network.sop_classes import MODELS
 from simlab.records import InstanceRows
 from simlab.studies.study import InstanceReference
 

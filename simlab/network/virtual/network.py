@@ -33,6 +33,7 @@ from simlab.network.seam import (
     Trouble,
     is_success,
 )
+from simlab.network.sop_classes import FIND, GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
 from simlab.network.virtual.server import VirtualServer
 from simlab.records import InstanceBatch, InstanceRows, Recorder
 from simlab.studies.study import Study
@@ -111,12 +112,12 @@ class VirtualNetwork:
 
     def echo(self, source: str, target: str, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
         """C-ECHO."""
-        call = Operation(Outcome, "C-ECHO", source, target, timeout)
+        call = Operation(Outcome, "C-ECHO", source, target, timeout, VERIFICATION)
         return self._exchange(call, call.outcome)
 
     def find(self, source: str, target: str, query: Query, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
         """C-FIND."""
-        call = Operation(Found, "C-FIND", source, target, timeout)
+        call = Operation(Found, "C-FIND", source, target, timeout, FIND[query.model])
 
         def serve() -> Found:
             answer = self._nodes[target].server.find(query)
@@ -150,7 +151,7 @@ class VirtualNetwork:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """C-MOVE: the target stores at the destination."""
-        call = Operation(Retrieved, "C-MOVE", source, target, timeout, study=study)
+        call = Operation(Retrieved, "C-MOVE", source, target, timeout, MOVE[query.model], study)
 
         def steps() -> Steps[Retrieved]:
             if (trouble := self._out_of_reach(call)) is not None:
@@ -174,7 +175,7 @@ class VirtualNetwork:
         self, source: str, target: str, query: Query, *, study: str = "", timeout: float = DEFAULT_TIMEOUT
     ) -> Event:
         """C-GET: the instances come back on the same association, and are let go."""
-        call = Operation(Retrieved, "C-GET", source, target, timeout, study=study)
+        call = Operation(Retrieved, "C-GET", source, target, timeout, GET[query.model], study)
 
         def steps() -> Steps[Retrieved]:
             if (trouble := self._out_of_reach(call)) is not None:
@@ -220,7 +221,7 @@ class VirtualNetwork:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """MPPS N-CREATE."""
-        call = Operation(Outcome, "N-CREATE", source, target, timeout, study=study)
+        call = Operation(Outcome, "N-CREATE", source, target, timeout, PERFORMED_PROCEDURE_STEP, study)
         return self._exchange(call, lambda: call.outcome(self._nodes[target].server.create_step(step, attributes)))
 
     def set_step(
@@ -234,7 +235,7 @@ class VirtualNetwork:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """MPPS N-SET."""
-        call = Operation(Outcome, "N-SET", source, target, timeout, study=study)
+        call = Operation(Outcome, "N-SET", source, target, timeout, PERFORMED_PROCEDURE_STEP, study)
         return self._exchange(call, lambda: call.outcome(self._nodes[target].server.set_step(step, attributes)))
 
     def request_commitment(
@@ -248,7 +249,7 @@ class VirtualNetwork:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """Storage commitment N-ACTION."""
-        call = Operation(Outcome, "N-ACTION", source, target, timeout, study=study.uid, instances=study.count)
+        call = Operation(Outcome, "N-ACTION", source, target, timeout, STORAGE_COMMITMENT, study.uid, study.count)
         handle = f"{source}:{transaction}"
         request = CommitmentRequest(transaction, study.references, self._nodes[source].ae_title, handle)
 
@@ -270,7 +271,7 @@ class VirtualNetwork:
     ) -> Event:
         """Storage commitment N-EVENT-REPORT."""
         count = len(report.stored) + len(report.failed)
-        call = Operation(Outcome, "N-EVENT-REPORT", source, target, timeout, study=study, instances=count)
+        call = Operation(Outcome, "N-EVENT-REPORT", source, target, timeout, STORAGE_COMMITMENT, study, count)
         same = on is not None and self._held_until.pop(on, 0.0) >= self.env.now
 
         def serve() -> Outcome:
