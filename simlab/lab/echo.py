@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import time
 
 from simlab.network.live.association import AssociationError, Requestor, contexts_for
 from simlab.network.live.directory import Peer
-from simlab.network.seam import NO_STATUS, Outcome, Trouble
+from simlab.network.seam import NO_STATUS, Outcome
 from simlab.network.sop_classes import VERIFICATION
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -15,11 +14,6 @@ IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 
 def echo(calling: str, peer: Peer, timeout: float) -> Outcome:
     """Associate, C-ECHO, release. Times are seconds of ``perf_counter``."""
-    try:
-        socket.getaddrinfo(peer.host, peer.port, socket.AF_INET)  # of what it cannot reach so, pynetdicom dies
-    except (OSError, UnicodeError):
-        comment = f"no IPv4 address is known for {peer.host}"
-        return Outcome(operation="C-ECHO", status=NO_STATUS, trouble=Trouble.UNREACHABLE, comment=comment)
     started = time.perf_counter()
     try:
         contexts = contexts_for([(VERIFICATION, IMPLICIT_LITTLE_ENDIAN)])

@@ -146,16 +146,17 @@ class Requestor:
         entity = new_entity(calling, timeout)
         association = _Requested(entity, "requestor")
         association.name = f"Requestor {calling}>{peer.ae_title}"
-        transport = entity._create_socket(association, AddressInformation("", 0), None)
+        try:
+            there = AddressInformation.from_addr_port(peer.host, peer.port)
+        except (socket.gaierror, UnicodeError) as error:
+            raise AssociationError(Trouble.UNREACHABLE, f"no address of {peer.host}") from error
+        here = AddressInformation("::0" if there.is_ipv6 else "", 0)
+        transport = entity._create_socket(association, here, None)
         connection = transport.socket
         association.set_socket(transport)
         association.acceptor.ae_title = peer.ae_title
-        try:
-            association.acceptor.address_info = AddressInformation.from_addr_port(peer.host, peer.port)
-        except socket.gaierror as error:
-            connection.close()
-            raise AssociationError(Trouble.UNREACHABLE, f"no address of {peer.host}: {error.strerror}") from error
-        association.requestor.address_info = AddressInformation("", 0)
+        association.acceptor.address_info = there
+        association.requestor.address_info = here
         association.requestor.ae_title = entity.ae_title
         association.requestor.maximum_length = entity.maximum_pdu_size
         association.requestor.implementation_class_uid = entity.implementation_class_uid
