@@ -15,8 +15,9 @@ from simlab.network.seam import SUCCESS, Status
 from simlab.studies.instances import write_part10
 from simlab.studies.study import InstanceReference
 
+OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
-"""Storage status (PS3.4 table B.2-1)."""
+"""Storage statuses (PS3.4 table B.2-1)."""
 
 
 class LocalDisk:
@@ -46,8 +47,11 @@ class LocalDisk:
             study_uid = str(parsed.StudyInstanceUID)
         except Exception as error:  # noqa: BLE001 -- whatever pydicom makes of a peer's garbage
             return Status(CANNOT_UNDERSTAND, f"{error}")
-        path = self.path_for(study_uid, instance.reference.sop_instance)
-        path.write_bytes(whole)
+        try:
+            path = self.path_for(study_uid, instance.reference.sop_instance)
+            path.write_bytes(whole)
+        except OSError as error:
+            return Status(OUT_OF_RESOURCES, f"{error.strerror or error}")
         self.add(study_uid, KeptInstance(instance.reference, instance.transfer_syntax, path, len(header)))
         return Status(SUCCESS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from pydicom import Dataset
 from pynetdicom import evt
@@ -22,6 +22,7 @@ from simlab.network.live.identifiers import from_data_set, query_to_data_set, to
 from simlab.network.live.retrieve import UNKNOWN_DESTINATION, Forward, RetrieveService
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.transfer import UNCOMPRESSED, Train
+from simlab.network.live.watched import Watched
 from simlab.network.operation import OutcomeT
 from simlab.network.query import Identifier, Query
 from simlab.network.seam import (
@@ -65,8 +66,9 @@ class LiveNetwork:
     def register(self, name: str, server: LiveServer, listening: Listening) -> Peer:
         """Let a node listen; returns where it can be reached. Raises OSError if its port is taken."""
         self._servers[name] = server
-        retrieve = RetrieveService(server, self.directory, self._forward_from(name))
-        self._acceptors[name] = Acceptor(listening, server, retrieve)
+        watched = cast("LiveServer", Watched(server, self.env))
+        retrieve = RetrieveService(watched, self.directory, self._forward_from(name))
+        self._acceptors[name] = Acceptor(listening, watched, retrieve)
         return Peer(name, listening.ae_title, listening.host, self._acceptors[name].port)
 
     def close(self) -> None:
