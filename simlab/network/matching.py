@@ -265,10 +265,10 @@ def _span(text: str) -> tuple[datetime, datetime] | None:
     fraction = found["fraction"] or ""
     try:
         year, month = given["year"], given.get("month", 12)
-        first = datetime(*(given.get(name, least) for name, least in _MOMENT_PARTS.items()))  # type: ignore[arg-type]
+        first = datetime(*(given.get(name, least) for name, least in _MOMENT_PARTS.items()))  # type: ignore[arg-type] # a tzinfo could follow
         last_day = monthrange(year, month)[1]
         most = dict(_MOMENT_PARTS, month=month, day=last_day, hour=23, minute=59, second=59)
-        last = datetime(*(given.get(name, greatest) for name, greatest in most.items()))  # type: ignore[arg-type]
+        last = datetime(*(given.get(name, greatest) for name, greatest in most.items()))  # type: ignore[arg-type] # a tzinfo could follow
         first = first.replace(microsecond=int(fraction.ljust(6, "0")))
         last = last.replace(microsecond=int(fraction.ljust(6, "9")))
         sign = -1 if (found["offset"] or "+").startswith("-") else 1

@@ -11,6 +11,7 @@ from simpy import Event
 from simlab.nodes.archive import workflow as archive_workflow
 from simlab.nodes.archive.model import ArchiveModel
 from simlab.nodes.archive.service import ArchiveService
+from simlab.nodes.external import workflow as external_workflow
 from simlab.nodes.external.model import ExternalModel
 from simlab.nodes.halves import LiveHalf, VirtualHalf
 from simlab.nodes.modality import workflow as modality_workflow
@@ -43,5 +44,5 @@ KINDS = {
     "modality": Kind(ModalityModel, ModalityService, modality_workflow.run, initiates=True),
     "archive": Kind(ArchiveModel, ArchiveService, archive_workflow.run),
     "workstation": Kind(WorkstationModel, WorkstationService, workstation_workflow.run, initiates=True),
-    "external": Kind(ExternalModel, None, None),
+    "external": Kind(ExternalModel, None, external_workflow.run),
 }

@@ -120,8 +120,7 @@ def _worst_first(studies: pd.DataFrame) -> pd.DataFrame:
 
 
 def _inline(drawing: Drawing) -> Markup:
-    # Our own SVG, in which matplotlib has escaped every text.
-    return Markup(themed(drawing.svg()))  # noqa: S704
+    return Markup(themed(drawing.svg()))  # noqa: S704 -- our own SVG, in which matplotlib has escaped every text
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

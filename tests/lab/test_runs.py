@@ -144,6 +144,8 @@ def test_every_shipped_topology_runs_in_virtual_time(path):
     assert result.ok, result.run.notices
     assert fate(result) == (0, 0, 0, 0)
     assert len(result.studies) > 0
+    assert set(result.study_table()["outcome"]) == {"complete"}
+    assert result.run.counts.committed == result.run.counts.generated
 
 
 @pytest.mark.slow
@@ -153,3 +155,5 @@ def test_shipped_topologies_run_live(name, until):
     assert result.ok, result.run.notices
     assert fate(result) == (0, 0, 0, 0)
     assert len(result.studies) > 0
+    assert set(result.study_table()["outcome"]) == {"complete"}
+    assert result.run.counts.committed == result.run.counts.generated

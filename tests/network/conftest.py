@@ -3,7 +3,14 @@
 import pytest
 
 from network.peers import ScriptedPeer
-from network.worlds import LiveWorld
+from network.worlds import WORLDS, LiveWorld
+
+
+@pytest.fixture(params=WORLDS)
+def world(request, tmp_path):
+    made = WORLDS[request.param](tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

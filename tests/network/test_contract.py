@@ -6,7 +6,7 @@ import time
 import pytest
 import simpy
 
-from network.worlds import LONG, WORLDS, make_study
+from network.worlds import LONG, make_at_scanner, make_study, store_at_archive, wait_for
 from simlab.network.query import Level, Model, Query
 from simlab.network.seam import (
     NO_STATUS,
@@ -22,32 +22,9 @@ from simlab.records import Record
 OUT_OF_RESOURCES = 0xA700
 
 
-@pytest.fixture(params=WORLDS)
-def world(request, tmp_path):
-    made = WORLDS[request.param](tmp_path)
-    yield made
-    made.close()
-
-
-def wait_for(world, event):
-    """Let a workflow wait for an operation, as workflows do."""
-
-    def workflow():
-        return (yield event)
-
-    return world.env.run(until=world.env.process(workflow()))
-
-
 def records(world, operation):
     found, _ = world.recorder.drain()
     return [record for record in found if record.operation == operation]
-
-
-def make_at_scanner(world, count=5):
-    study = make_study(count)
-    assert wait_for(world, world.network.make("scanner", study)).ok
-    world.recorder.drain()
-    return study
 
 
 def test_operations_are_events(world):
@@ -210,23 +187,12 @@ def test_commitment(world, hold, same):
     assert on_the_same == (same and hold > 0)
 
 
-def test_report_to_somebody_who_does_not_listen(world):
-    if world.name == "virtual":
-        pytest.skip("in virtual time everybody listens")
+def test_report_to_somebody_who_does_not_listen(live_world):  # in virtual time everybody listens
+    world = live_world
     world.network._acceptors["scanner"].close()
     report = CommitmentReport("2.25.1", make_study(1).references)
     outcome = wait_for(world, world.network.report_commitment("archive", "scanner", report))
     assert outcome.trouble is Trouble.UNREACHABLE
-
-
-def store_at_archive(world, count=5):
-    study = make_at_scanner(world, count)
-    assert wait_for(world, world.network.store("scanner", "archive", study)).ok
-    archive = world.servers["archive"]
-    if world.name == "live":
-        archive.kept = world.servers["scanner"].kept
-    world.recorder.drain()
-    return study
 
 
 def test_move_to_a_third_node(world):

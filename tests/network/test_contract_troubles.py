@@ -2,35 +2,11 @@
 
 import pytest
 
-from network.worlds import LONG, WORLDS, make_study
+from network.worlds import LONG, make_study, store_at_archive, wait_for
 from simlab.network.query import Query
 from simlab.network.seam import NO_STATUS, CommitmentReport, Located, Status, Trouble
 
 UNKNOWN_DESTINATION = 0xA801
-
-
-@pytest.fixture(params=WORLDS)
-def world(request, tmp_path):
-    made = WORLDS[request.param](tmp_path)
-    yield made
-    made.close()
-
-
-def wait_for(world, event):
-    def workflow():
-        return (yield event)
-
-    return world.env.run(until=world.env.process(workflow()))
-
-
-def store_at_archive(world, count=4):
-    study = make_study(count)
-    assert wait_for(world, world.network.make("scanner", study)).ok
-    assert wait_for(world, world.network.store("scanner", "archive", study)).ok
-    if world.name == "live":
-        world.servers["archive"].kept = world.servers["scanner"].kept
-    world.recorder.drain()
-    return study
 
 
 def query_for(study):
@@ -86,7 +62,7 @@ def test_a_retrieve_that_is_refused(world, operation):
 
 
 def test_move_whose_destination_warns(world):
-    study = store_at_archive(world)
+    study = store_at_archive(world, 4)
     world.servers["reader"].store_status = Status(0xB007)
     moved = wait_for(world, world.network.move("scanner", "archive", query_for(study), "reader"))
     assert (moved.status, moved.completed, moved.warning, moved.failed) == (0xB000, 0, 4, 0)

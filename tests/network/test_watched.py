@@ -2,7 +2,7 @@
 
 import pytest
 
-from network.worlds import make_study
+from network.worlds import make_study, wait_for
 from simlab.network.query import Query
 
 
@@ -10,22 +10,15 @@ def broken(*_):
     raise ZeroDivisionError("a bug of ours")
 
 
-def run(world, event):
-    def workflow():
-        return (yield event)
-
-    return world.env.run(until=world.env.process(workflow()))
-
-
 def test_in_a_query(live_world):
     live_world.servers["archive"].find = broken
     with pytest.raises(ZeroDivisionError, match="a bug of ours"):
-        run(live_world, live_world.network.find("scanner", "archive", Query({"PatientID": "1"})))
+        wait_for(live_world, live_world.network.find("scanner", "archive", Query({"PatientID": "1"})))
 
 
 def test_in_a_store(live_world):
     study = make_study(2)
-    run(live_world, live_world.network.make("scanner", study))
+    wait_for(live_world, live_world.network.make("scanner", study))
     live_world.servers["archive"].take = broken
     with pytest.raises(ZeroDivisionError, match="a bug of ours"):
-        run(live_world, live_world.network.store("scanner", "archive", study))
+        wait_for(live_world, live_world.network.store("scanner", "archive", study))

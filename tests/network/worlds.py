@@ -213,3 +213,29 @@ class VirtualWorld:
 
 
 WORLDS = {"live": LiveWorld, "virtual": VirtualWorld}
+
+
+def wait_for(world, event):
+    """Let a workflow wait for an operation, as workflows do."""
+
+    def workflow():
+        return (yield event)
+
+    return world.env.run(until=world.env.process(workflow()))
+
+
+def make_at_scanner(world, count=5):
+    study = make_study(count)
+    assert wait_for(world, world.network.make("scanner", study)).ok
+    world.recorder.drain()
+    return study
+
+
+def store_at_archive(world, count=5):
+    study = make_at_scanner(world, count)
+    assert wait_for(world, world.network.store("scanner", "archive", study)).ok
+    archive = world.servers["archive"]
+    if world.name == "live":
+        archive.kept = world.servers["scanner"].kept
+    world.recorder.drain()
+    return study

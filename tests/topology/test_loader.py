@@ -338,3 +338,10 @@ def test_the_schema_refuses_what_an_editor_can_see(old, new):
 def test_milestones_take_no_time_and_so_cannot_be_expected():
     with pytest.raises(TopologyError, match='unknown operation "safe"'):
         parse_topology(GOOD.replace("C-STORE", "safe"), SPECS)
+
+
+def test_the_topology_in_the_readme_is_valid():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    _, _, after = readme.partition("```yaml\n")
+    text, _, _ = after.partition("```")
+    assert list(parse_topology(text, SPECS).nodes) == ["ris", "ct1", "archive", "reader"]

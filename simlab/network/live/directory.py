@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -37,7 +37,3 @@ class Directory:
     def titled(self, ae_title: str) -> Peer | None:
         """The peer with an AE title, or None: an archive sends only to destinations that it knows."""
         return self._by_title.get(ae_title)
-
-    def titles(self) -> Mapping[str, Peer]:
-        """All peers by AE title."""
-        return dict(self._by_title)

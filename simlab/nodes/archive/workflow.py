@@ -16,21 +16,23 @@ from simlab.nodes.node import Node
 
 def run(node: Node, archive: HoldsInstances) -> Generator[Event, Any, None]:
     """Answer commitment requests as they come, side by side."""
+    spec = cast("ArchiveSpec", node.spec)
     while True:
         request: CommitmentRequest = yield node.notifications.get()
-        node.env.process(report(node, archive.holdings, request))
+        node.env.process(report(node, archive.holdings, request, delay=spec.report_delay, same=spec.report == "same"))
 
 
-def report(node: Node, holdings: Holdings, request: CommitmentRequest) -> Generator[Event, Any, None]:
-    """Report on one request: truthfully, and on the association that the topology asks for."""
-    spec = cast("ArchiveSpec", node.spec)
-    yield node.protocol(spec.report_delay)
+def report(
+    node: Node, holdings: Holdings, request: CommitmentRequest, *, delay: float, same: bool
+) -> Generator[Event, Any, None]:
+    """Report on one request, truthfully, ``delay`` seconds later; on the same association if it is still open."""
+    yield node.protocol(delay)
     requester = node.titled(request.requester)
-    if requester is None and spec.report == "new":
+    if requester is None and not same:
         return  # nobody knows where a stranger listens: the request was refused
     held, conflicting = holdings.holds(request.references), holdings.conflicts(request.references)
     answer = decide_commitment(request.transaction, request.references, held, conflicting)
-    on = request.association if spec.report == "same" else None
+    on = request.association if same else None
     study = study_of(holdings, answer)
     yield node.network.report_commitment(node.name, requester or "", answer, on=on, study=study)
 

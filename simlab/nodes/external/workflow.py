@@ -1,0 +1,23 @@
+"""What somebody else's AE does in virtual time: it reports what it commits to, at once and on a new association.
+
+In the live world it does whatever it does; no workflow of ours runs for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from simpy import Event
+
+from simlab.network.seam import CommitmentRequest
+from simlab.nodes.archive.decisions import HoldsInstances
+from simlab.nodes.archive.workflow import report
+from simlab.nodes.node import Node
+
+
+def run(node: Node, model: HoldsInstances) -> Generator[Event, Any, None]:
+    """Answer commitment requests as they come, side by side."""
+    while True:
+        request: CommitmentRequest = yield node.notifications.get()
+        node.env.process(report(node, model.holdings, request, delay=0.0, same=False))
