@@ -1,4 +1,4 @@
-"""The command line: arguments in, exit codes out. Everything else is the lab's.
+"""The command line: arguments in, exit codes out. What a command does is in ``commands/``, loaded when it is called.
 
 Exit codes: 0 all well; 1 an expectation failed, something was lost, or the run was cut short; 2 a mistake of the user.
 """
@@ -6,188 +6,21 @@ Exit codes: 0 all well; 1 an expectation failed, something was lost, or the run 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn, TypeVar
-
-from rich.console import Console
+from typing import NoReturn, TypeVar
 
 from simlab import __version__
+from simlab.commands.terminal import INTERRUPTED, MISTAKE, NOT_WELL, OK, complain
 from simlab.errors import GroupError, UserError
-from simlab.lab.addresses import address_table, call_back_lines, check_ae_title, how_to_reach, parse_address
-from simlab.lab.echo import echo as send_echo
-from simlab.lab.lab import WORLDS, Lab, World
-from simlab.lab.watching import Watching
-from simlab.report.console import summary_tables
-from simlab.report.network import save_network
-from simlab.studies.generate import generate as generate_study
-from simlab.studies.protocols import PROTOCOLS
-from simlab.units import parse_duration
+from simlab.lab.addresses import check_ae_title, parse_address
+from simlab.units import parse_duration, parse_rate
 
 T = TypeVar("T")
 
-OK, NOT_WELL, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-
-WIDTH_OF_A_FILE = 160
-"""Columns of what is written into a file or a pipe, where 80 would break every table."""
-
-
-def open_console(*, stderr: bool = False) -> Console:
-    """A console that says text as it is."""
-    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    width = None if is_terminal or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
-
-
-def say(*lines: str) -> None:
-    """Print lines on standard output, unbroken."""
-    console = open_console()
-    for line in lines:
-        console.print(line, soft_wrap=True)
-
-
-def complain(line: str) -> None:
-    """Print a line on standard error, unbroken."""
-    open_console(stderr=True).print(line, soft_wrap=True)
-
-
-# ---- the commands
-
-
-def run(
-    topology: Path, *, world: World, duration: float | None, seed: int | None, out: Path | None, run_id: str | None,
-    keep: bool,
-) -> int:  # fmt: skip
-    """Run a topology to its end: summary, verdicts, and a run folder with report.html."""
-    lab = Lab.load(topology).varied(seed=seed, until=duration)
-    folder = out or Path("runs") / f"{lab.topology.name}-{world}-{datetime.now():%Y%m%d-%H%M%S}"
-    if world == "live":
-        say(*call_back_lines(lab.topology))
-    console = open_console()
-    with interrupted_once(), Watching(console, lab.topology) as watching:
-        result = lab.run(world, out=folder, run_id=run_id, keep_files=keep, watch=watching.show)
-    console.print(summary_tables(result.run))
-    say(f"report: {folder / 'report.html'}")
-    return OK if result.ok else NOT_WELL
-
-
-def up(topology: Path, *, addresses: Path | None, work: bool, seed: int | None) -> int:
-    """Leave a department up, to play with, until Ctrl-C: orders arrive, servers answer, you are the scanner."""
-    lab = Lab.load(topology).varied(seed=seed)
-    with told_to_stop() as stop, lab.up(works=work) as network:
-        if addresses is not None:
-            table = address_table(network.peers.values())
-            write_atomically(addresses, json.dumps(table, indent=2) + "\n")
-        say(*how_to_reach(lab.topology, network.peers))
-        while not stop.wait(0.5):
-            network.check()
-    say("stopped")
-    return OK
-
-
-def validate(topology: Path) -> int:
-    """Check a topology file; the first mistake is told in one line, with exit code 2."""
-    checked = Lab.load(topology).topology
-    sites = {spec.site for spec in checked.nodes.values()}
-    counts = ", ".join(
-        f"{count} {noun}{'' if count == 1 else 's'}"
-        for count, noun in ((len(checked.nodes), "node"), (len(sites), "site"), (len(checked.links), "link"))
-    )
-    say(f"{topology}: {checked.name} is valid: {counts}")
-    return OK
-
-
-def graph(topology: Path, *, out: Path | None) -> int:
-    """Draw a topology."""
-    checked = Lab.load(topology).topology
-    path = out or Path(f"{checked.name}.svg")
-    try:
-        save_network(checked, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    say(str(path))
-    return OK
-
-
-def echo(address: str, *, calling: str, timeout: float) -> int:
-    """Send a C-ECHO and say how long the answer took."""
-    outcome = send_echo(calling, parse_address(address), timeout)
-    if not outcome.ok:
-        reason = ": ".join(part for part in (outcome.trouble.value, outcome.comment) if part)
-        complain(f"{address}: {reason or f'status {outcome.status:04X}H'}")
-        return NOT_WELL
-    say(f"{address} answered in {(outcome.finished - outcome.started) * 1000:.3g} ms")
-    return OK
-
-
-def generate(protocol: str, *, out: Path, seed: int) -> int:
-    """Write a synthetic study as DICOM files."""
-    with open_console().status(f"making {protocol}"):
-        study = generate_study(protocol, out, seed=seed)
-    say(f"{study.count} instances of {study.order.patient.id} in {out}")
-    return OK
-
-
-@contextmanager
-def told_to_stop() -> Iterator[threading.Event]:
-    """An event that is set by the signals that would end us otherwise, for as long as the block lasts."""
-    stop = threading.Event()
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-    with handled({number: lambda *_: stop.set() for number in numbers}):
-        yield stop
-
-
-@contextmanager
-def interrupted_once() -> Iterator[None]:
-    """Ctrl-C and SIGTERM cut a run short, but only the first time: stopping is bounded, and writes what was measured.
-
-    Tools that limit a command's time, and impatient people, send the signal twice.
-    """
-    interrupted = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        if not interrupted.is_set():
-            interrupted.set()
-            raise KeyboardInterrupt
-
-    with handled({signal.SIGINT: interrupt, signal.SIGTERM: interrupt}):
-        yield
-
-
-@contextmanager
-def handled(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], Any]]) -> Iterator[None]:
-    """Handlers of signals for as long as the block lasts. Only the main thread may have any; others do without."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is either not there or whole. Raises UserError if it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-# ---- their arguments
+WORLDS = ("live", "virtual")
 
 
 class Parser(argparse.ArgumentParser):
@@ -218,6 +51,21 @@ def some_time(text: str) -> float:
     return seconds
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """A reader of whole numbers."""
+
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f'"{text}" is not a whole number from {least}')
+        return number
+
+    return convert
+
+
 def make_parser() -> Parser:
     """The whole command line. What is parsed has a ``command``, and that command's arguments."""
     parser = Parser(
@@ -230,14 +78,14 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"simlab {__version__}", help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(command: Callable[..., int]) -> Parser:
-        about = command.__doc__ or ""
-        added = commands.add_parser(command.__name__, help=about, description=about, allow_abbrev=False)
+    def add(command: str, about: str) -> Parser:
+        name = command.split(":")[1]
+        added = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         added.set_defaults(command=command)
         return added
 
-    def add_for_topology(command: Callable[..., int]) -> Parser:
-        added = add(command)
+    def add_for_topology(name: str, about: str) -> Parser:
+        added = add(f"department:{name}", about)
         added.add_argument(
             "topology", metavar="TOPOLOGY", type=Path, help="a topology file, such as topologies/clinic.yaml"
         )
@@ -248,7 +96,7 @@ def make_parser() -> Parser:
 
     duration = reading(some_time)
 
-    added = add_for_topology(run)
+    added = add_for_topology("run", "Run a topology to its end: summary, verdicts, and a run folder with report.html.")
     added.add_argument(
         "--world", choices=WORLDS, default="live", help="live: real AEs over TCP; virtual: SimPy time [live]"
     )
@@ -262,7 +110,9 @@ def make_parser() -> Parser:
     )
     added.add_argument("--keep", action="store_true", help="leave the nodes' files in the run folder")
 
-    added = add_for_topology(up)
+    added = add_for_topology(
+        "up", "Leave a department up, to play with, until Ctrl-C: orders arrive, servers answer, you are the scanner."
+    )
     added.add_argument(
         "--addresses", type=Path, metavar="FILE", help="write every node's AE title, host and port there, as JSON"
     )
@@ -271,26 +121,75 @@ def make_parser() -> Parser:
     )
     add_seed(added)
 
-    add_for_topology(validate)
+    add_for_topology("validate", "Check a topology file; the first mistake is told in one line, with exit code 2.")
 
-    added = add_for_topology(graph)
+    added = add_for_topology("graph", "Draw a topology.")
     added.add_argument("--out", type=Path, metavar="FILE", help="an .svg or .png file [NAME.svg]")
 
-    added = add(echo)
+    added = add("wire:echo", "Send a C-ECHO and say how long the answer took.")
     added.add_argument("address", metavar="AET@HOST:PORT", help="whom to ask, such as ORTHANC@localhost:4242")
     added.add_argument(
         "--calling", type=reading(check_ae_title), default="SIMLAB", metavar="AET", help="our own AE title [SIMLAB]"
     )
     added.add_argument("--timeout", type=duration, default=10.0, metavar="TIME", help="how long to wait [10 s]")
 
-    added = add(generate)
-    added.add_argument("protocol", metavar="PROTOCOL", help=f"one of {', '.join(PROTOCOLS)}")
+    added = add("wire:generate", "Write a synthetic study as DICOM files.")
+    added.add_argument("protocol", metavar="PROTOCOL", help="one of ct-chest, ct-head, mr-brain, mr-knee")
     added.add_argument(
         "--out", type=Path, metavar="DIR", required=True, help="the folder to write to; it is made if need be"
     )
     added.add_argument(
         "--seed", type=int, default=1, metavar="N", help="the same seed gives the same files, byte for byte [1]"
     )
+
+    added = add(
+        "wire:send",
+        "Send synthetic instances, or the files of a folder, and say how fast that was and how long each waited.",
+    )
+    added.add_argument(
+        "source",
+        metavar="PROTOCOL|DIR",
+        help="what to make (ct-chest, ct-head, mr-brain, mr-knee; tiny for 1 kB objects), or a folder of DICOM files",
+    )
+    added.add_argument(
+        "peer",
+        metavar="AET@HOST:PORT",
+        type=reading(parse_address),
+        help="who is to store them, such as ORTHANC@localhost:4242",
+    )
+    added.add_argument(
+        "--instances", type=at_least(1), metavar="N", help="how many [a study of PROTOCOL, or all files of DIR]"
+    )
+    added.add_argument(
+        "--calling", type=reading(check_ae_title), default="SIMLAB", metavar="AET", help="our own AE title [SIMLAB]"
+    )
+    added.add_argument("--associations", type=at_least(1), metavar="K", help="at a time, in all [one for each process]")
+    added.add_argument("--processes", type=at_least(1), default=1, metavar="P", help="that send side by side [1]")
+    added.add_argument(
+        "--syntax",
+        choices=("ExplicitVRLittleEndian", "ImplicitVRLittleEndian"),
+        help="transfer syntax of what is made; files are sent as they are [ExplicitVRLittleEndian]",
+    )
+    added.add_argument(
+        "--outstanding",
+        type=at_least(0),
+        default=1,
+        metavar="N",
+        help="instances that may wait for their response on each association, if the peer agrees; 0 for any number [1]",
+    )
+    added.add_argument(
+        "--rate",
+        type=reading(parse_rate),
+        metavar="RATE",
+        help='instances begun in a time, as in "50 /s"; waiting is then counted from when each was due [no limit]',
+    )
+    added.add_argument(
+        "--timeout", type=duration, default=30.0, metavar="TIME", help="how long to wait for the peer each time [30 s]"
+    )
+    added.add_argument(
+        "--seed", type=int, metavar="N", help="the same seed makes the same instances, UIDs and all [a new one]"
+    )
+    added.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     return parser
 
 
@@ -304,7 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = vars(parser.parse_args(words))
         command = chosen.pop("command")
-        code: int = command(**chosen)
+        module, name = command.split(":")
+        code: int = getattr(import_module(f"simlab.commands.{module}"), name)(**chosen)
     except UserError as error:
         complain(f"simlab: {error}")
         return MISTAKE

@@ -73,6 +73,9 @@ class InstanceRows:
     transfer_syntax: list[str] = field(default_factory=list)
     bytes: list[int] = field(default_factory=list)
     started: list[float] = field(default_factory=list)
+    """When it was due, or else when its first byte was sent."""
+    sent: list[float] = field(default_factory=list)
+    """When its last byte was handed to the system."""
     finished: list[float] = field(default_factory=list)
     status: list[int] = field(default_factory=list)
     """DIMSE status, or -1 where no response came (in doubt) or nothing was sent."""
@@ -97,13 +100,15 @@ class InstanceRows:
         started: float,
         finished: float,
         status: int,
+        sent: float | None = None,
     ) -> None:
-        """Add one C-STORE."""
+        """Add one C-STORE; ``sent`` is as ``started`` where nobody can tell."""
         self.sop_instance.append(sop_instance)
         self.sop_class.append(sop_class)
         self.transfer_syntax.append(transfer_syntax)
         self.bytes.append(size)
         self.started.append(started)
+        self.sent.append(started if sent is None else sent)
         self.finished.append(finished)
         self.status.append(status)
 

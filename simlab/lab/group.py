@@ -142,4 +142,14 @@ class Group:
 
 def _listening(spec: NodeSpec, topology: Topology) -> Listening:
     known = tuple(other.ae_title for other in topology.nodes.values()) if spec.callers == "known" else None
-    return Listening(spec.ae_title, spec.host, spec.port or 0, known, spec.maximum_associations)
+    return Listening(
+        spec.ae_title,
+        spec.host,
+        spec.port or 0,
+        known,
+        spec.maximum_associations,
+        spec.maximum_length,
+        spec.outstanding,
+        spec.idle_timeout,
+        spec.backlog,
+    )

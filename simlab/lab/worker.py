@@ -24,6 +24,7 @@ from typing import Any
 
 from simlab.errors import UserError
 from simlab.lab.group import Group
+from simlab.network.live.descriptors import raise_descriptor_limit
 
 
 class Worker:
@@ -88,6 +89,7 @@ class Worker:
 def main() -> int:
     """Connect, serve, and tell the parent of a crash."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it stops us in good order
+    raise_descriptor_limit()
     address = json.loads(sys.stdin.readline())
     channel = Client(tuple(address["host_port"]), authkey=bytes.fromhex(address["key"]))
     worker = Worker(channel)

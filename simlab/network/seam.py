@@ -78,6 +78,27 @@ def is_success(status: int) -> bool:
     return status in (0x0000, 0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF
 
 
+class StoreStatus(Enum):
+    """What a C-STORE status means to the sender (PS3.4 table B.2-1, PS3.7 annex C)."""
+
+    SUCCESS = "success"
+    WARNING = "warning"
+    """Stored, but not as sent, or not as it should be."""
+    REFUSED = "refused"
+    """Out of resources: worth another try."""
+    FAILURE = "failure"
+    """Another try would end the same."""
+
+    @classmethod
+    def of(cls, status: int) -> StoreStatus:
+        """The class of a status."""
+        if status == SUCCESS:
+            return cls.SUCCESS
+        if is_success(status):
+            return cls.WARNING
+        return cls.REFUSED if status & 0xFF00 == 0xA700 else cls.FAILURE
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found(Outcome):
     """Outcome of a C-FIND."""
@@ -90,12 +111,33 @@ class Stored(Outcome):
     """Outcome of storing a study: the first failure's status, and one row per instance that was tried."""
 
     rows: InstanceRows = field(default_factory=InstanceRows)
+    requested: frozenset[str] = frozenset()
+    """SOP Instance UIDs of all that should have been stored."""
 
     @property
     def acknowledged(self) -> frozenset[str]:
         """SOP Instance UIDs whose C-STORE was answered with success or a warning."""
         pairs = zip(self.rows.sop_instance, self.rows.status, strict=True)
         return frozenset(uid for uid, status in pairs if is_success(status))
+
+    @property
+    def failed(self) -> frozenset[str]:
+        """SOP Instance UIDs that were answered with a failure: another try would end the same."""
+        pairs = zip(self.rows.sop_instance, self.rows.status, strict=True)
+        failure = StoreStatus.FAILURE
+        return frozenset(uid for uid, status in pairs if status != NO_STATUS and StoreStatus.of(status) is failure)
+
+    @property
+    def in_doubt(self) -> frozenset[str]:
+        """SOP Instance UIDs whose C-STORE was begun and not answered: the peer may have them or not."""
+        rows = zip(self.rows.sop_instance, self.rows.transfer_syntax, self.rows.status, strict=True)
+        return frozenset(uid for uid, syntax, status in rows if syntax and status == NO_STATUS)
+
+    @property
+    def unsent(self) -> frozenset[str]:
+        """SOP Instance UIDs of which the peer has seen nothing."""
+        pairs = zip(self.rows.sop_instance, self.rows.transfer_syntax, strict=True)
+        return self.requested - frozenset(uid for uid, syntax in pairs if syntax)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +198,8 @@ class StoreOptions:
     """How a study is stored."""
 
     associations: int = 1
+    outstanding: int = 1
+    """C-STOREs that may wait for their response on each association, if the peer agrees; 0 for any number."""
     propose: tuple[str, ...] = ()
     """Transfer syntax UIDs in order of preference; empty for the uncompressed defaults."""
 

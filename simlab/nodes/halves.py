@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance
+from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance, Respond, Storage
 from simlab.network.seam import NO_STATUS, Made, Status
 from simlab.nodes.node import NOT_OFFERED, Refusing
 from simlab.studies.study import InstanceReference, Study
@@ -14,10 +15,13 @@ class LiveHalf(Refusing):
     """Base of services: a :class:`simlab.network.live.server.LiveServer` that offers Verification only."""
 
     offers: frozenset[Offer] = frozenset()
+    storage: Storage | None = None
 
-    def take(self, instance: ReceivedInstance) -> Status:
+    def take(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
         """Refuse a C-STORE."""
-        return NOT_OFFERED
+        del examined
+        instance.path.unlink(missing_ok=True)
+        respond(NOT_OFFERED)
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """Hold nothing."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
-from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
-from simlab.network.live.file_format import file_header
-from simlab.network.live.server import KeptInstance, ReceivedInstance
+from simlab.network.live.attributes import UnreadableError, read_attributes
+from simlab.network.live.elements import wanted
+from simlab.network.live.server import KeptInstance, ReceivedInstance, Storage
 from simlab.network.seam import SUCCESS, Status
 from simlab.studies.instances import write_part10
 from simlab.studies.study import InstanceReference
@@ -18,6 +19,24 @@ from simlab.studies.study import InstanceReference
 OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
 """Storage statuses (PS3.4 table B.2-1)."""
+
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
+"""What may name a folder or a file."""
+
+_WANTED = wanted(["StudyInstanceUID"])
+
+
+def examine(instance: ReceivedInstance, head: bytes) -> str | Status:
+    """The Study Instance UID of a received instance, or why it cannot be kept."""
+    try:
+        study_uid = str(read_attributes(instance, head, _WANTED).get("StudyInstanceUID", ""))
+    except UnreadableError as error:
+        return Status(CANNOT_UNDERSTAND, str(error)[:64])
+    if not _UID.fullmatch(study_uid):
+        return Status(CANNOT_UNDERSTAND, "StudyInstanceUID is missing or no UID")
+    if not _UID.fullmatch(instance.reference.sop_instance):
+        return Status(CANNOT_UNDERSTAND, "Affected SOP Instance UID is no UID")
+    return study_uid
 
 
 class LocalDisk:
@@ -38,21 +57,29 @@ class LocalDisk:
         self.add(str(data_set.StudyInstanceUID), kept)
         return kept
 
-    def receive(self, instance: ReceivedInstance) -> Status:
-        """Keep an instance that came in, byte for byte; one that came before is replaced."""
-        header = file_header(instance)
-        whole = header + instance.data_set
-        try:
-            parsed = dcmread(BytesIO(whole), stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-            study_uid = str(parsed.StudyInstanceUID)
-        except Exception as error:  # noqa: BLE001 -- whatever pydicom makes of a peer's garbage
-            return Status(CANNOT_UNDERSTAND, f"{error}")
+    def storage(self) -> Storage:
+        """How instances are received here."""
+        incoming = self._root / ".incoming"
+        incoming.mkdir(parents=True, exist_ok=True)
+        return Storage(incoming, examine=examine)
+
+    def receive(self, instance: ReceivedInstance, examined: str | Status) -> Status:
+        """Keep an instance that came in, byte for byte; one that came before is replaced.
+
+        ``examined`` is what :func:`examine` made of it.
+        """
+        status = examined if isinstance(examined, Status) else self._keep(instance, examined)
+        if status.code != SUCCESS:
+            instance.path.unlink(missing_ok=True)
+        return status
+
+    def _keep(self, instance: ReceivedInstance, study_uid: str) -> Status:
         try:
             path = self.path_for(study_uid, instance.reference.sop_instance)
-            path.write_bytes(whole)
+            instance.path.replace(path)
         except OSError as error:
-            return Status(OUT_OF_RESOURCES, f"{error.strerror or error}")
-        self.add(study_uid, KeptInstance(instance.reference, instance.transfer_syntax, path, len(header)))
+            return Status(OUT_OF_RESOURCES, f"{error.strerror or error}"[:64])
+        self.add(study_uid, KeptInstance(instance.reference, instance.transfer_syntax, path, instance.data_set_offset))
         return Status(SUCCESS)
 
     def path_for(self, study_uid: str, sop_instance: str) -> Path:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from string import ascii_uppercase
 
 from simlab.draws import Draws
 from simlab.errors import UserError
 from simlab.studies.instances import make_instance, write_part10
-from simlab.studies.patients import make_order
-from simlab.studies.protocols import PROTOCOLS, get_protocol, plan_study
+from simlab.studies.protocols import get_protocol
 from simlab.studies.study import Study
-
-STARTED = datetime(2026, 1, 15, 8, 0)
-"""When every generated study was acquired: the same seed gives the same files on any day."""
+from simlab.studies.templates import synthetic_studies
 
 
 def generate(
@@ -32,18 +27,9 @@ def generate(
     ``number`` tells studies of one seed apart. Raises UserError for an unknown protocol, or a folder that cannot be
     written to.
     """
-    draws = Draws(seed)
     get_protocol(protocol)
-    order = make_order(
-        draws,
-        number,
-        protocol=protocol,
-        station="SIMLAB",
-        scheduled=STARTED,
-        book=f"generate {protocol}",
-        letter=ascii_uppercase[list(PROTOCOLS).index(protocol)],
-    )
-    study = plan_study(order, STARTED)
+    draws = Draws(seed)
+    study = next(synthetic_studies(protocol, seed, number))
     for index in study.indices:
         series, instance_number = study.locate(index)
         folder = out / f"{series.number}-{re.sub(r'[^A-Za-z0-9]+', '-', series.description).strip('-').lower()}"

@@ -5,9 +5,11 @@ An instance depends on its study and on the seed alone: made twice, anywhere, it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import TypeAlias
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
@@ -34,6 +36,9 @@ ISSUER_OF_PATIENT_ID = "SIMLAB"
 
 BITS_STORED = 12
 
+Values: TypeAlias = "Mapping[str, str | Values]"
+"""Attributes by keyword. A value that is such a mapping itself is the one item of a sequence."""
+
 
 def make_instance(study: Study, index: int, draws: Draws) -> Dataset:
     """The instance with flat index ``index`` of an acquired study, pixels included, with file meta information."""
@@ -42,11 +47,10 @@ def make_instance(study: Study, index: int, draws: Draws) -> Dataset:
     plan = protocol.get_series(series.number)
     instance = Dataset()
     instance.SOPClassUID = series.sop_class
-    instance.SOPInstanceUID = series.instance_uid(number)
     add_patient(instance, study)
     add_study(instance, study)
     _add_series(instance, study, series, protocol)
-    _add_acquisition(instance, study, series, plan, number)
+    _add_image(instance, study, series, plan, number)
     add_plane(instance, plan.plane(number))
     instance.SliceThickness = plan.slice_thickness
     match plan.acquisition:
@@ -65,26 +69,15 @@ def make_instance(study: Study, index: int, draws: Draws) -> Dataset:
 
 def add_patient(instance: Dataset, study: Study) -> None:
     """Patient and Patient Study modules (PS3.3 C.7.1.1, C.7.2.2)."""
-    patient = study.order.patient
     instance.SpecificCharacterSet = "ISO_IR 192"
-    instance.PatientName = patient.name
-    instance.PatientID = patient.id
     instance.IssuerOfPatientID = ISSUER_OF_PATIENT_ID
-    instance.PatientBirthDate = dicom_date(patient.birth_date)
-    instance.PatientSex = patient.sex
-    instance.PatientAge = f"{age(patient.birth_date, study.started.date()):03d}Y"
     instance.PatientComments = PATIENT_COMMENTS
+    add_values(instance, patient_values(study))
 
 
 def add_study(instance: Dataset, study: Study) -> None:
     """General Study module (PS3.3 C.7.2.1)."""
-    instance.StudyInstanceUID = study.uid
-    instance.StudyDate = dicom_date(study.started)
-    instance.StudyTime = dicom_time(study.started)
-    instance.ReferringPhysicianName = study.order.referring_physician
-    instance.StudyID = study.order.step_id
-    instance.AccessionNumber = study.order.accession
-    instance.StudyDescription = study.order.description
+    add_values(instance, study_values(study))
 
 
 def add_equipment(instance: Dataset, station: str) -> None:
@@ -135,29 +128,13 @@ def add_file_meta(instance: Dataset, transfer_syntax: str = str(ExplicitVRLittle
 
 def _add_series(instance: Dataset, study: Study, series: Series, protocol: Protocol) -> None:
     """General Series and Equipment modules (PS3.3 C.7.3.1, C.7.5.1), with the request that they answer."""
-    order = study.order
     instance.Modality = series.modality
-    instance.SeriesInstanceUID = series.uid
     instance.SeriesNumber = series.number
-    instance.SeriesDescription = series.description
-    instance.SeriesDate, instance.SeriesTime = instance.StudyDate, instance.StudyTime
-    instance.ProtocolName = order.protocol
+    instance.ProtocolName = protocol.name
     instance.BodyPartExamined = protocol.body_part
     if protocol.laterality:
         instance.Laterality = protocol.laterality
     instance.PatientPosition = "HFS" if protocol.anatomy != "knee" else "FFS"
-    instance.PerformedProcedureStepID = order.performed_step_id
-    instance.PerformedProcedureStepStartDate = instance.StudyDate
-    instance.PerformedProcedureStepStartTime = instance.StudyTime
-    instance.PerformedProcedureStepDescription = order.description
-    request = Dataset()
-    request.AccessionNumber = order.accession
-    request.StudyInstanceUID = study.uid
-    request.RequestedProcedureID = f"RP{order.number}"
-    request.RequestedProcedureDescription = order.description
-    request.ScheduledProcedureStepID = order.step_id
-    request.ScheduledProcedureStepDescription = order.description
-    instance.RequestAttributesSequence = [request]
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = (
         protocol.code_value,
@@ -165,23 +142,20 @@ def _add_series(instance: Dataset, study: Study, series: Series, protocol: Proto
         protocol.code_meaning,
     )
     instance.ProcedureCodeSequence = [code]
-    add_equipment(instance, order.station)
-    instance.FrameOfReferenceUID = derive_uid(study.uid, "frame of reference")
+    add_equipment(instance, study.order.station)
     instance.PositionReferenceIndicator = ""
+    add_values(instance, series_values(study, series))
 
 
-def _add_acquisition(instance: Dataset, study: Study, series: Series, plan: SeriesPlan, number: int) -> None:
-    """General Image module (PS3.3 C.7.6.1); slices follow one another by a quarter of a second."""
-    taken = study.started + timedelta(seconds=60 * series.number + 0.25 * number)
+def _add_image(instance: Dataset, study: Study, series: Series, plan: SeriesPlan, number: int) -> None:
+    """General Image and SOP Common modules (PS3.3 C.7.6.1, C.12.1), without the SOP class."""
     instance.InstanceNumber = number
     instance.AcquisitionNumber = series.number
-    for what in ("InstanceCreation", "Acquisition", "Content"):
-        setattr(instance, f"{what}Date", dicom_date(taken))
-        setattr(instance, f"{what}Time", f"{taken:%H%M%S.%f}")
     instance.PatientOrientation = ""
     instance.ImagesInAcquisition = plan.instances
     instance.BurnedInAnnotation = "NO"
     instance.LossyImageCompression = "00"
+    add_values(instance, image_values(study, series, number))
 
 
 def _add_ct(instance: Dataset, plan: SeriesPlan, acquisition: CTAcquisition) -> None:
@@ -231,6 +205,89 @@ def _add_mr(instance: Dataset, plan: SeriesPlan, acquisition: MRAcquisition) -> 
     instance.InPlanePhaseEncodingDirection = "ROW"
     instance.FlipAngle = 90
     instance.WindowCenter, instance.WindowWidth = 200, 400
+
+
+# ---- what depends on the study: all else is the same in every study of a protocol
+
+
+def patient_values(study: Study) -> dict[str, str]:
+    """Who the patient is (PS3.3 C.7.1.1, C.7.2.2)."""
+    patient = study.order.patient
+    return {
+        "PatientName": patient.name,
+        "PatientID": patient.id,
+        "PatientBirthDate": dicom_date(patient.birth_date),
+        "PatientSex": patient.sex,
+        "PatientAge": f"{age(patient.birth_date, study.started.date()):03d}Y",
+    }
+
+
+def study_values(study: Study) -> dict[str, str]:
+    """Which study it is (PS3.3 C.7.2.1)."""
+    return {
+        "StudyInstanceUID": study.uid,
+        "StudyDate": dicom_date(study.started),
+        "StudyTime": dicom_time(study.started),
+        "ReferringPhysicianName": study.order.referring_physician,
+        "StudyID": study.order.step_id,
+        "AccessionNumber": study.order.accession,
+        "StudyDescription": study.order.description,
+    }
+
+
+def series_values(study: Study, series: Series) -> Values:
+    """Which series it is, made where, when and for which request (PS3.3 C.7.3.1, C.7.4.1, C.7.5.1)."""
+    order = study.order
+    day, time = dicom_date(study.started), dicom_time(study.started)
+    return {
+        "SeriesInstanceUID": series.uid,
+        "SeriesDescription": series.description,
+        "SeriesDate": day,
+        "SeriesTime": time,
+        "StationName": order.station,
+        "FrameOfReferenceUID": derive_uid(study.uid, "frame of reference"),
+        "PerformedProcedureStepID": order.performed_step_id,
+        "PerformedProcedureStepStartDate": day,
+        "PerformedProcedureStepStartTime": time,
+        "PerformedProcedureStepDescription": order.description,
+        "RequestAttributesSequence": {
+            "AccessionNumber": order.accession,
+            "StudyInstanceUID": study.uid,
+            "RequestedProcedureID": f"RP{order.number}",
+            "RequestedProcedureDescription": order.description,
+            "ScheduledProcedureStepID": order.step_id,
+            "ScheduledProcedureStepDescription": order.description,
+        },
+    }
+
+
+def image_values(study: Study, series: Series, number: int) -> dict[str, str]:
+    """Which instance it is, and when it was made (PS3.3 C.7.6.1, C.12.1).
+
+    Slices follow one another by a quarter of a second.
+    """
+    taken = study.started + timedelta(seconds=60 * series.number + 0.25 * number)
+    day, time = dicom_date(taken), f"{taken:%H%M%S.%f}"
+    return {
+        "SOPInstanceUID": series.instance_uid(number),
+        "InstanceCreationDate": day,
+        "InstanceCreationTime": time,
+        "AcquisitionDate": day,
+        "AcquisitionTime": time,
+        "ContentDate": day,
+        "ContentTime": time,
+    }
+
+
+def add_values(instance: Dataset, values: Values) -> None:
+    """Set attributes by keyword."""
+    for keyword, value in values.items():
+        if isinstance(value, str):
+            setattr(instance, keyword, value)
+        else:
+            item = Dataset()
+            add_values(item, value)
+            setattr(instance, keyword, [item])
 
 
 # ---- values and files

@@ -13,6 +13,8 @@ from simlab.studies.tissues import Tissue
 
 Floats = NDArray[np.float64]
 
+_BLOCK = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Folds:
@@ -43,7 +45,9 @@ class Folds:
         down = np.outer(along_column, self.wave_vectors @ column_direction)
         left = np.hstack([np.cos(down), np.sin(down)]).astype(np.float32)
         right = np.hstack([np.cos(across), -np.sin(across)]).astype(np.float32)
-        return left @ right.T * np.float32(np.sqrt(2 / len(self.phases)))
+        # In blocks so small that BLAS starts no threads for them: those would only spin, beside those of the caller.
+        wave = np.concatenate([left[row : row + _BLOCK] @ right.T for row in range(0, len(left), _BLOCK)])
+        return wave * np.float32(np.sqrt(2 / len(self.phases)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from simlab.errors import UnitError
-from simlab.units import Bandwidth, Duration, parse_threshold
+from simlab.units import Bandwidth, Duration, Size, parse_threshold
 from simlab.wording import shown
 
 FieldPath: TypeAlias = tuple[str | int, ...]
@@ -113,6 +113,16 @@ class NodeSpec(Frozen):
     callers: Literal["any", "known"] = "any"
     """``known`` rejects association requests from AE titles that are not in the topology."""
     maximum_associations: Annotated[int, Field(ge=1)] = 100
+    """Above this, association requests are rejected for now."""
+    maximum_length: Annotated[Size, Field(le=2**32 - 1)] = 2**20
+    """Of a P-DATA-TF PDU that the node receives, as it announces it to its peers; 0 for any."""
+    outstanding: Annotated[int, Field(ge=0, le=65535)] = 1
+    """Operations that may wait for their response on one association (asynchronous operations window), 0 for any
+    number: asked for where the node stores, granted where it receives. More than one only if the peer agrees."""
+    idle_timeout: Annotated[Duration, Field(gt=0)] = 60.0
+    """Seconds without a message after which the node aborts an association that it accepted."""
+    backlog: Annotated[int, Field(ge=1, le=65535)] = 128
+    """Connections that may wait to be taken in."""
 
     def check(self, topology: Topology, name: str) -> Iterator[Mistake]:
         """Yield what is wrong with this node, called ``name``, as part of the whole. Paths start at the node.

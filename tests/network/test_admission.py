@@ -69,7 +69,7 @@ def test_too_many_associations_are_turned_away_for_now(listen):
     assert first.send_c_echo().Status == 0
     first.release()
     for _ in range(100):
-        if len(acceptor._server.active_associations) < 2:
+        if acceptor.established < 2:
             break
         threading.Event().wait(0.02)
     third = associate(acceptor)
@@ -88,15 +88,15 @@ def test_both_ends_send_at_once(listen):
         timeout=5,
     ) as requestor:
         requestor.ask(requestor.association.send_c_echo)
-        (accepted,) = acceptor._server.active_associations
-        for association in (requestor.association, accepted):
+        (accepted,) = acceptor.associations
+        for association in (requestor.association, accepted.association):
             connection = association.dul.socket.socket
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 def test_a_requestor_leaves_no_socket_open(listen):
     acceptor = listen()
-    acceptor._server.bind(evt.EVT_C_ECHO, lambda event: event.assoc.abort() or 0)
+    acceptor.handlers.append((evt.EVT_C_ECHO, lambda event: event.assoc.abort() or 0))
     requestor = Requestor.open(
         "CT1",
         Peer("archive", "ARCHIVE", "127.0.0.1", acceptor.port),

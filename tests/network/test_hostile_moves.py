@@ -106,10 +106,10 @@ def test_the_mover_goes_away(world):
     reader = world.servers["reader"]
     take, arrived = reader.take, threading.Event()
 
-    def slow(instance):
+    def slow(instance, examined, respond):
         arrived.set()
         time.sleep(0.2)
-        return take(instance)
+        take(instance, examined, respond)
 
     reader.take = slow
     before = data_plane_threads()

@@ -40,6 +40,7 @@ from simlab.network.live.server import KeptInstance
 from simlab.network.seam import NO_STATUS, StoreOptions, Trouble
 
 C_ECHO_RESPONSE = 0x8030
+HALF_A_MESSAGE = pdu(0x04, (96).to_bytes(4, "big") + b"\x01\x03" + bytes(94))[:50]
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def accepts_and_falls_silent(peer, connection):
 def accepts_and_stops_in_a_message(peer, connection):
     accept(connection)
     read_pdu(connection)
-    connection.sendall(pdu(0x04, bytes(100))[:30])
+    connection.sendall(HALF_A_MESSAGE)
     peer.done.wait()
 
 
@@ -260,7 +261,7 @@ def request_of(world, node="archive"):
 
     peer = ScriptedPeer(script)
     with contextlib.closing(peer):
-        target = Peer("caught", world.network._acceptors[node]._server.ae_title, *peer.listener.getsockname())
+        target = Peer("caught", world.network._acceptors[node].listening.ae_title, *peer.listener.getsockname())
         world.network.directory.update([target])
         wait_for(world, world.network.echo("scanner", "caught", timeout=1))
     return pdu(0x01, caught[0])
@@ -277,7 +278,7 @@ def test_closing_with_associations_in_every_state_is_bounded(world, connect):
         established = connect()
         established.sendall(request)
         assert read_pdu(established)[0] == 0x02
-    established.sendall(pdu(0x04, bytes(100))[:50])
+    established.sendall(HALF_A_MESSAGE)
     time.sleep(0.1)
     began = time.monotonic()
     world.network.close()
@@ -298,7 +299,7 @@ def test_callers_who_stop_in_the_middle_are_let_go(tmp_path, monkeypatch):
             callers[1].sendall(request[:30])
             callers[2].sendall(request)
             assert read_pdu(callers[2])[0] == 0x02
-            callers[2].sendall(pdu(0x04, bytes(100))[:50])
+            callers[2].sendall(HALF_A_MESSAGE)
             assert_threads_end(before)
     finally:
         world.close()

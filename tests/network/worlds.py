@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from simlab.network.live.acceptor import Listening
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.network import LiveNetwork
-from simlab.network.live.server import KeptInstance, Offer
+from simlab.network.live.server import KeptInstance, Offer, Storage
 from simlab.network.seam import SUCCESS, Answer, Located, Made, Status
 from simlab.network.virtual.network import Path as NetworkPath
 from simlab.network.virtual.network import ServiceTimes, VirtualNetwork, VirtualNode
@@ -98,14 +98,16 @@ class LiveServer(Decisions, LiveHalf):
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = folder
+        self.storage = Storage(folder / "incoming")
         self.kept = {}
         self.arrived = []
 
-    def take(self, instance):
+    def take(self, instance, examined, respond):
+        del examined
         if self.store_status.code == SUCCESS:
             self.stored.append(instance.reference)
             self.arrived.append(instance)
-        return self.store_status
+        respond(self.store_status)
 
     def fetch(self, reference):
         return self.kept.get(reference)

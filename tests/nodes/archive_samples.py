@@ -1,14 +1,19 @@
 """Small data sets for the archive to hold."""
 
 import zlib
+from concurrent.futures import Future
+from itertools import count
+from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
+from simlab.network.live.file_format import file_header
 from simlab.network.live.server import ReceivedInstance
 from simlab.network.query import Model, Query
 from simlab.network.seam import SUCCESS
+from simlab.nodes.archive.header import examine
 from simlab.studies.study import InstanceReference
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -57,9 +62,39 @@ def encode(made, transfer_syntax=EXPLICIT):
     return encoded
 
 
-def received(made, transfer_syntax=EXPLICIT):
+class Sent(NamedTuple):
+    reference: InstanceReference
+    transfer_syntax: str
+    data_set: bytes
+
+
+def sent(made, transfer_syntax=EXPLICIT):
     reference = InstanceReference(made.SOPClassUID, made.SOPInstanceUID)
-    return ReceivedInstance(reference, transfer_syntax, encode(made, transfer_syntax), "CT1")
+    return Sent(reference, transfer_syntax, encode(made, transfer_syntax))
+
+
+numbers = count()
+
+
+def received(instance, folder):
+    """An instance as the data plane leaves it."""
+    header = file_header(instance.reference, instance.transfer_syntax, "CT1")
+    path = folder / f"{next(numbers)}.part"
+    path.write_bytes(header + instance.data_set)
+    size = len(header) + len(instance.data_set)
+    return ReceivedInstance(instance.reference, instance.transfer_syntax, "CT1", path, len(header), size)
+
+
+def take(state, instance):
+    """Have an instance taken; the future gets the response."""
+    response = Future()
+    arrived = received(instance, state.incoming)
+    state.take(arrived, examine(arrived, instance.data_set), response.set_result)
+    return response
+
+
+def store(state, instance):
+    return take(state, instance).result(timeout=10)
 
 
 def fill(state):
@@ -67,8 +102,8 @@ def fill(state):
     made = [data_set(series=series, number=number) for series in (1, 2) for number in (1, 2)]
     made += [data_set(series=3, sop_class=SR, PatientName="Later^Name"), data_set(study=2)]
     for each in made:
-        assert state.store(received(each)).code == SUCCESS
-    return [received(each).reference for each in made]
+        assert store(state, sent(each)).code == SUCCESS
+    return [sent(each).reference for each in made]
 
 
 def find(state, level, keys, model=Model.PATIENT_ROOT):

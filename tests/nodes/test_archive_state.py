@@ -1,24 +1,28 @@
 import errno
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import pickle
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
+from types import SimpleNamespace
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from nodes.archive_samples import DEFLATED, EXPLICIT, IMPLICIT, SR, data_set, encode, fill, find, received
+from nodes.archive_samples import DEFLATED, EXPLICIT, IMPLICIT, SR, data_set, encode, fill, find, received, sent, store
+from simlab.network.live.server import Durability
 from simlab.network.query import Level
 from simlab.network.seam import SUCCESS
-from simlab.nodes.archive import state as state_module
+from simlab.nodes.archive import keeper
+from simlab.nodes.archive.service import ArchiveService
+from simlab.nodes.archive.spec import ArchiveSpec
 from simlab.nodes.archive.state import ArchiveState
 from simlab.studies.uids import IMPLEMENTATION_CLASS_UID
 
 
 @pytest.mark.parametrize("transfer_syntax", [IMPLICIT, EXPLICIT, DEFLATED])
 def test_bytes_are_kept_as_they_came(archive, transfer_syntax):
-    instance = received(data_set(), transfer_syntax)
-    assert archive.store(instance).code == SUCCESS
+    instance = sent(data_set(), transfer_syntax)
+    assert store(archive, instance).code == SUCCESS
     kept = archive.fetch(instance.reference)
     content = kept.path.read_bytes()
     assert content[kept.data_set_offset :] == instance.data_set
@@ -35,7 +39,7 @@ def test_bytes_are_kept_as_they_came(archive, transfer_syntax):
 
 
 def test_the_layout_can_be_browsed(archive, tmp_path):
-    archive.store(received(data_set(SeriesDescription="Lung")))
+    store(archive, sent(data_set(SeriesDescription="Lung")))
     assert (tmp_path / "archive/SIM-1/20260101 ACC1/1 CT Lung/2.25.1.1.1.dcm").is_file()
 
 
@@ -54,8 +58,8 @@ def test_the_layout_can_be_browsed(archive, tmp_path):
 )
 def test_odd_values_are_kept_and_found(archive, tmp_path, changes):
     made = data_set(**changes)
-    assert archive.store(received(made)).code == SUCCESS
-    path = archive.fetch(received(made).reference).path
+    assert store(archive, sent(made)).code == SUCCESS
+    path = archive.fetch(sent(made).reference).path
     root = (tmp_path / "archive").resolve()
     assert path.resolve().parents[3] == root
     parts = path.relative_to(tmp_path / "archive").parts
@@ -78,7 +82,7 @@ def test_text_and_sequences_are_read(archive, transfer_syntax, character_set):
         RequestAttributesSequence=[request],
         OtherPatientIDs=["A", "B"],
     )
-    assert archive.store(received(made, transfer_syntax)).code == SUCCESS
+    assert store(archive, sent(made, transfer_syntax)).code == SUCCESS
     keys = {"RequestAttributesSequence": ({"RequestedProcedureID": "RP1"},), "PatientWeight": "70.0", "PatientName": ""}
     assert find(archive, Level.SERIES, keys) == [{**keys, "PatientWeight": "70", "PatientName": name}]
     assert find(archive, Level.SERIES, {"RequestAttributesSequence": ({"RequestedProcedureID": "RP2"},)}) == []
@@ -87,15 +91,15 @@ def test_text_and_sequences_are_read(archive, transfer_syntax, character_set):
 
 def test_names_that_look_alike_do_not_share_a_folder(archive):
     one, other = data_set(PatientID="A/B"), data_set(study=2, PatientID="A:B")
-    archive.store(received(one))
-    archive.store(received(other))
-    folders = {archive.fetch(received(each).reference).path.parents[2].name for each in (one, other)}
+    store(archive, sent(one))
+    store(archive, sent(other))
+    folders = {archive.fetch(sent(each).reference).path.parents[2].name for each in (one, other)}
     assert folders == {"A_B", "A_B (2)"}
 
 
 def test_patients_without_an_id_are_not_one(archive):
-    archive.store(received(data_set(PatientID="")))
-    archive.store(received(data_set(study=2, PatientID="")))
+    store(archive, sent(data_set(PatientID="")))
+    store(archive, sent(data_set(study=2, PatientID="")))
     assert len(find(archive, Level.PATIENT, {"PatientName": ""})) == 2
 
 
@@ -111,7 +115,7 @@ def test_patients_without_an_id_are_not_one(archive):
     ],
 )
 def test_what_is_not_taken(archive, tmp_path, content, code):
-    status = archive.store(replace(received(data_set()), data_set=content))
+    status = store(archive, sent(data_set())._replace(data_set=content))
     assert status.code == code
     assert 0 < len(status.comment) <= 64
     assert archive.instances() == 0
@@ -119,7 +123,7 @@ def test_what_is_not_taken(archive, tmp_path, content, code):
 
 
 def test_bytes_that_do_not_inflate_are_not_taken(archive):
-    assert archive.store(replace(received(data_set(), DEFLATED), data_set=b"\xff" * 100)).code == 0xC000
+    assert store(archive, sent(data_set(), DEFLATED)._replace(data_set=b"\xff" * 100)).code == 0xC000
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(archive, tmp_path, monkeypatch):
@@ -127,46 +131,46 @@ def test_a_full_disk_is_told_and_leaves_nothing(archive, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(state_module.Path, "replace", full)
-        status = archive.store(received(data_set()))
+        patched.setattr(keeper.os, "replace", full)
+        status = store(archive, sent(data_set()))
     assert status == (0xA700, "not stored: No space left on device", None)
     assert find(archive, Level.STUDY, {"StudyInstanceUID": ""}) == []
     assert not [path for path in (tmp_path / "archive").rglob("*") if path.suffix in {".dcm", ".part"}]
-    assert archive.store(received(data_set())).code == SUCCESS
+    assert store(archive, sent(data_set())).code == SUCCESS
 
 
 def test_what_comes_again_is_kept_once(archive):
-    instance = received(data_set())
-    assert [archive.store(instance).code for _ in range(3)] == [SUCCESS] * 3
+    instance = sent(data_set())
+    assert [store(archive, instance).code for _ in range(3)] == [SUCCESS] * 3
     assert (archive.instances(), archive.resent) == (1, 2)
-    other_class = received(data_set(sop_class=SR))
-    assert archive.store(other_class).code == 0xA900
+    other_class = sent(data_set(sop_class=SR))
+    assert store(archive, other_class).code == 0xA900
     assert archive.fetch(other_class.reference) is None
     assert archive.conflicts([instance.reference, other_class.reference]) == {other_class.reference}
     assert archive.holds([instance.reference, other_class.reference]) == {instance.reference}
 
 
 def test_a_lost_file_is_not_held_until_it_comes_again(archive):
-    instance = received(data_set())
-    archive.store(instance)
+    instance = sent(data_set())
+    store(archive, instance)
     path = archive.fetch(instance.reference).path
     path.write_bytes(path.read_bytes()[:-1])
     assert archive.holds([instance.reference]) == frozenset()
     assert archive.fetch(instance.reference) is None
-    assert archive.store(instance).code == SUCCESS
+    assert store(archive, instance).code == SUCCESS
     assert archive.holds([instance.reference]) == {instance.reference}
     assert (archive.instances(), archive.resent) == (1, 0)
 
 
 def test_many_threads_store_at_once(archive):
     instances = [
-        received(data_set(study=study, series=series, number=number))
+        sent(data_set(study=study, series=series, number=number))
         for number in range(1, 6)
         for series in (1, 2)
         for study in (1, 2, 3)
     ]
     with ThreadPoolExecutor(8) as pool:
-        codes = list(pool.map(lambda each: archive.store(each).code, instances * 2))
+        codes = list(pool.map(lambda each: store(archive, each).code, instances * 2))
         assert set(codes) == {SUCCESS}
         searches = pool.map(lambda _: len(find(archive, Level.SERIES, {"SeriesInstanceUID": ""})), range(8))
         assert set(searches) == {6}
@@ -188,7 +192,21 @@ def test_a_restart_finds_what_is_there(tmp_path, durable):
         assert again.instances() == 4
         assert again.holds(references) == set(references[1:-1])
         assert [each["PatientID"] for each in find(again, Level.PATIENT, {"PatientID": ""})] == ["SIM-1"]
-        assert again.store(received(data_set(study=2))).code == SUCCESS
+        assert store(again, sent(data_set(study=2))).code == SUCCESS
         assert again.studies() == 2
     finally:
         again.close()
+
+
+@pytest.mark.parametrize("durability", ["none", "write", "fsync"])
+def test_a_service_stores_as_its_node_says(tmp_path, durability):
+    spec = ArchiveSpec(kind="archive", ae_title="ARCHIVE", durability=durability)
+    service = ArchiveService(SimpleNamespace(spec=spec, workspace=tmp_path))
+    assert service.storage.durability is Durability(durability)
+    instance = sent(data_set())
+    arrived = received(instance, service.storage.folder)
+    response = Future()
+    service.take(arrived, pickle.loads(pickle.dumps(service.storage)).examine(arrived, b""), response.set_result)
+    assert response.result(10).code == SUCCESS
+    assert service.fetch(instance.reference) is not None
+    service.close()

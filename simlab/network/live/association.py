@@ -1,22 +1,17 @@
-"""Associations that we request: pynetdicom negotiates, with its known faults worked around here and nowhere else.
+"""Associations that we request: pynetdicom negotiates, on an upper layer without threads.
 
-- TCP_NODELAY is never set by pynetdicom, and without it Nagle and delayed acknowledgement stall small
-  messages by 40 ms each.
-- pynetdicom's association thread may take a response off the queue before the caller that waits for it does, and the
-  caller then waits out its time-out. Requestors here never start that thread: nobody else reads the queue.
-  N-EVENT-REPORTs that come in on such an association are served by pynetdicom on a thread of their own all the same.
-- For an association that a peer requested from us that thread runs, and must be parked before we send on it.
+TCP_NODELAY is never set by pynetdicom, and without it Nagle and delayed acknowledgement stall small messages by 40 ms
+each.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from io import BytesIO
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -24,15 +19,15 @@ from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import A_RELEASE
+from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
-from simlab.network.live.bounds import bound_waits
 from simlab.network.live.directory import Peer
+from simlab.network.live.train import Ending, Outgoing, Train
+from simlab.network.live.upper_layer import AssociationError, ThreadlessAssociation
 from simlab.network.seam import Status, Trouble
-from simlab.studies.study import InstanceReference
+from simlab.records import InstanceRows
 from simlab.studies.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what goes wrong is a value, told by records
@@ -40,20 +35,14 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what goes wrong is
 CONNECTION_TIMEOUT = 10.0
 """Seconds to wait for a TCP connection."""
 
+MAXIMUM_LENGTH = 1 << 20
+"""Of a P-DATA-TF that we receive, in bytes (PS3.8 annex D.1). Large: fewer headers, and we need no memory for it."""
+
 MAXIMUM_CONTEXTS = 128
 """Presentation contexts in one association request: odd identifiers from 1 to 255 (PS3.8 section 9.3.2.2)."""
 
 T = TypeVar("T")
 Handlers = Sequence[tuple[evt.InterventionEvent, Callable[[evt.Event], Any]]]
-
-
-class AssociationError(Exception):
-    """An association failed. Never leaves the live data plane: operations turn it into an Outcome."""
-
-    def __init__(self, trouble: Trouble, comment: str = "") -> None:
-        super().__init__(trouble, comment)
-        self.trouble = trouble
-        self.comment = comment
 
 
 def new_entity(ae_title: str, timeout: float) -> AE:
@@ -65,6 +54,7 @@ def new_entity(ae_title: str, timeout: float) -> AE:
     entity.acse_timeout = timeout
     entity.dimse_timeout = timeout
     entity.network_timeout = timeout
+    entity.maximum_pdu_size = MAXIMUM_LENGTH
     return entity
 
 
@@ -85,46 +75,11 @@ def without_nagle(event: evt.Event) -> None:
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-class _Requested(Association):
-    """An association whose own thread never starts, so nobody but the caller reads its message queue."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        bound_waits(self)
-        self._serving = threading.Lock()
-        self._releasing = False
-
-    @property
-    def _is_paused(self) -> bool:
-        """Pynetdicom waits for its thread to pause before it sends; one that does not run is always paused."""
-        return True
-
-    @_is_paused.setter
-    def _is_paused(self, _: bool) -> None:
-        """Serving an N-EVENT-REPORT ends with the thread running again, or so pynetdicom thinks."""
-
-    def _serve_request(self, message: Any, context_id: int) -> None:
-        """An N-EVENT-REPORT. One that meets our release is left alone: the answer could no longer be sent.
-
-        pynetdicom would try to, and its upper layer would end with an error, deaf to the answer to the release.
-        """
-        with self._serving:
-            if not self._releasing:
-                super()._serve_request(message, context_id)
-
-    def release(self) -> None:
-        """Once a report that is being served has been answered."""
-        with self._serving:
-            self._releasing = True
-        super().release()
-
-
 class Requestor:
     """An association that we requested. A context manager: leaving it releases, or aborts after an error."""
 
-    def __init__(self, association: Association, connection: socket.socket) -> None:
+    def __init__(self, association: ThreadlessAssociation) -> None:
         self.association = association
-        self._connection = connection
         self._message_id = 0
 
     @classmethod
@@ -137,23 +92,22 @@ class Requestor:
         timeout: float,
         scp_roles: Iterable[str] = (),
         handlers: Handlers = (),
+        outstanding: int = 1,
     ) -> Self:
         """Request an association.
 
-        ``scp_roles`` are SOP classes for which we propose the SCP role beside the SCU role (PS3.7 D.3.3.4).
+        ``scp_roles`` are SOP classes for which we propose the SCP role beside the SCU role (PS3.7 D.3.3.4);
+        ``outstanding`` operations at a time are asked for, 0 for any number (PS3.7 D.3.3.3).
         Raises :class:`AssociationError` if none is established.
         """
         entity = new_entity(calling, timeout)
-        association = _Requested(entity, "requestor")
-        association.name = f"Requestor {calling}>{peer.ae_title}"
+        association = ThreadlessAssociation(entity, "requestor")
         try:
             there = AddressInformation.from_addr_port(peer.host, peer.port)
         except (socket.gaierror, UnicodeError) as error:
             raise AssociationError(Trouble.UNREACHABLE, f"no address of {peer.host}") from error
         here = AddressInformation("::0" if there.is_ipv6 else "", 0)
-        transport = entity._create_socket(association, here, None)
-        connection = transport.socket
-        association.set_socket(transport)
+        association.set_socket(entity._create_socket(association, here, None))
         association.acceptor.ae_title = peer.ae_title
         association.acceptor.address_info = there
         association.requestor.address_info = here
@@ -163,6 +117,11 @@ class Requestor:
         association.requestor.implementation_version_name = entity.implementation_version_name
         for sop_class in dict.fromkeys(scp_roles):
             association.requestor.add_negotiation_item(build_role(sop_class, scu_role=True, scp_role=True))
+        if outstanding != 1:
+            window = AsynchronousOperationsWindowNegotiation()
+            window.maximum_number_operations_invoked = outstanding
+            window.maximum_number_operations_performed = 1
+            association.requestor.add_negotiation_item(window)
         for number, context in enumerate(contexts):
             context.context_id = 2 * number + 1
         association.requestor.requested_contexts = list(contexts)
@@ -177,9 +136,8 @@ class Requestor:
         if not association.is_established:
             waited = time.perf_counter() - asked
             association.kill()
-            connection.close()  # pynetdicom forgets it without closing it
             raise _refusal(association, peer, connected=connected.is_set(), timed_out=waited >= timeout)
-        return cls(association, connection)
+        return cls(association)
 
     def __enter__(self) -> Self:
         return self
@@ -191,13 +149,11 @@ class Requestor:
 
     def close(self, *, abort: bool = False) -> None:
         """Release the association, or abort it. Does nothing if it has ended already."""
-        if not self.association.is_established:
-            self.association.kill()
-        elif abort:
+        if self.association.is_established and abort:
             self.association.abort()
-        else:
+        elif self.association.is_established:
             self.association.release()
-        self._connection.close()  # pynetdicom forgets it without closing it, if the peer was first
+        self.association.kill()
 
     # ---- what was negotiated
 
@@ -209,6 +165,11 @@ class Requestor:
             if context.abstract_syntax == sop_class and context.as_scu
         }
 
+    @property
+    def window(self) -> int:
+        """How many operations may be outstanding (PS3.7 D.3.3.3): 1 unless the peer agreed to more; 0 is any number."""
+        return int(self.association.acceptor.asynchronous_operations[0])
+
     # ---- messages
 
     def next_message_id(self) -> int:
@@ -216,18 +177,26 @@ class Requestor:
         self._message_id = self._message_id % 0xFFFF + 1
         return self._message_id
 
-    def store(
+    def train(
         self,
-        reference: InstanceReference,
-        context_id: int,
-        data_set: bytes,
+        clock: Callable[[], float],
+        timeout: float,
+        proceed: Callable[[InstanceRows], bool] = lambda _: True,
         originator: tuple[str, int] | None = None,
-    ) -> Status:
-        """C-STORE one encoded data set and wait for the response. Raises AssociationError if none comes.
+        outgoing: Iterable[Outgoing] = (),
+    ) -> Train:
+        """A train of C-STOREs on this association, to be run and then unhitched; nobody else may read meanwhile.
 
-        ``originator`` is the move originator's AE title and message ID, for a C-STORE that a C-MOVE causes.
+        ``originator`` is the move originator's AE title and message ID, for C-STOREs that a C-MOVE causes.
         """
-        return store_on(self.association, reference, context_id, data_set, self.next_message_id(), originator)
+        return make_train(self.association, self._message_id + 1, clock, timeout, proceed, originator, outgoing)
+
+    def unhitch(self, train: Train) -> None:
+        """Close the association behind a train: release it, if it is still whole."""
+        self._message_id = train.message_id
+        hand_back(self.association, train)
+        self._answer_release()
+        self.close()
 
     def ask(self, send: Callable[[], T]) -> T:
         """Call one of pynetdicom's ``send_*`` functions; a missing presentation context raises AssociationError."""
@@ -246,51 +215,73 @@ class Requestor:
 
     def serve_until(self, finished: threading.Event, timeout: float) -> None:
         """Keep the association open for what the peer may send, until ``finished``, its end, or the time-out."""
-        deadline = time.perf_counter() + timeout
+        dul = self.association.dul
+        dul.wait(lambda: finished.is_set() or dul.release_requested, timeout)
+        self._answer_release()
+
+    def _answer_release(self) -> None:
         association = self.association
-        while association.is_established and time.perf_counter() < deadline and not finished.wait(0.02):
-            if association.acse.is_release_requested():
-                association.acse.send_release(is_response=True)
-                association.is_released, association.is_established = True, False
-            elif association.acse.is_aborted():
-                association.is_aborted, association.is_established = True, False
+        if association.acse.is_release_requested():
+            association.acse.send_release(is_response=True)
+            association.is_released, association.is_established = True, False
 
 
-def store_on(
-    association: Association,
-    reference: InstanceReference,
-    context_id: int,
-    data_set: bytes,
-    message_id: int,
+def make_train(
+    association: ThreadlessAssociation,
+    first_message_id: int,
+    clock: Callable[[], float],
+    timeout: float,
+    proceed: Callable[[InstanceRows], bool] = lambda _: True,
     originator: tuple[str, int] | None = None,
-) -> Status:
-    """C-STORE one encoded data set on any association whose message queue only the caller reads."""
-    request = C_STORE()
-    request.MessageID = message_id
-    request.Priority = 0
-    request.AffectedSOPClassUID = reference.sop_class
-    request.AffectedSOPInstanceUID = reference.sop_instance
-    if originator is not None:
-        request.MoveOriginatorApplicationEntityTitle, request.MoveOriginatorMessageID = originator
-    request.DataSet = BytesIO(data_set)
-    association.dimse.send_msg(request, context_id)
-    _, response = association.dimse.get_msg(block=True)
-    if response is None:
-        raise missing_response(association)
-    if not (isinstance(response, C_STORE) and response.is_valid_response):
+    outgoing: Iterable[Outgoing] = (),
+) -> Train:
+    """A train of C-STOREs on any association on which we may send them."""
+    peer = association.acceptor if association.is_requestor else association.requestor
+    connection = association.dul.connection
+    assert connection is not None
+    return Train(
+        connection,
+        {
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id)
+            for context in association.accepted_contexts
+            if context.as_scu
+        },
+        int(peer.maximum_length or 0),
+        int(association.acceptor.asynchronous_operations[0]) if association.is_requestor else 1,
+        timeout,
+        clock,
+        iter(outgoing),
+        proceed,
+        originator,
+        first_message_id,
+    )
+
+
+def hand_back(association: ThreadlessAssociation, train: Train) -> None:
+    """Let pynetdicom have an association again on which a train was run."""
+    if train.leftover:
+        association.dul.take_in(memoryview(train.leftover))
+    if train.ending is Ending.DISCONNECTED:
+        association.dul.take_in(memoryview(b""))
+    elif train.ending in (Ending.TIMED_OUT, Ending.PROTOCOL_ERROR):
         association.abort()
-        raise AssociationError(Trouble.ABORTED, "by us: what came was no response to a C-STORE")
-    return Status(int(response.Status), str(response.ErrorComment or ""))
 
 
-def missing_response(association: Association) -> AssociationError:
+def at_once(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """Do things side by side, on a thread each; the results in order. An exception in one is raised at the end."""
+    if len(tasks) == 1:
+        return [tasks[0]()]
+    with ThreadPoolExecutor(len(tasks) or 1, "at-once") as pool:
+        return [future.result() for future in [pool.submit(task) for task in tasks]]
+
+
+def missing_response(association: ThreadlessAssociation) -> AssociationError:
     """Why no response came; after a time-out the association is aborted."""
-    if not association._sent_abort and (association.acse.is_aborted() or not association.is_established):
-        association.is_aborted, association.is_established = True, False
-        return AssociationError(Trouble.ABORTED)
-    if association.is_established:  # pynetdicom's own send functions have aborted already
-        association.abort()
-    return AssociationError(Trouble.TIMEOUT, f"none within {association.dimse_timeout:g} s")
+    timed_out = association._sent_abort or association.dul.is_alive() or association.dul.timed_out
+    association.abort()
+    if timed_out:
+        return AssociationError(Trouble.TIMEOUT, f"none within {association.dimse_timeout:g} s")
+    return AssociationError(Trouble.ABORTED)
 
 
 def _refusal(association: Association, peer: Peer, *, connected: bool, timed_out: bool) -> AssociationError:
@@ -306,64 +297,3 @@ def _refusal(association: Association, peer: Peer, *, connected: bool, timed_out
     if timed_out:
         return AssociationError(Trouble.TIMEOUT, "no answer to the association request")
     return AssociationError(Trouble.ABORTED, "during negotiation")
-
-
-class _Parking(threading.Event):
-    """A reactor checkpoint that tells when the reactor has really come to wait at it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reached = threading.Event()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.reached.set()
-        return super().wait(timeout)
-
-
-class _ReleasedError(Exception):
-    """The peer asked for the release of an association on which we waited for a response."""
-
-
-def _message_or_release(association: Association, timeout: float) -> Any:
-    """The next message like pynetdicom's ``get_msg``; raises _ReleasedError if the peer sends none, but releases."""
-    deadline = time.perf_counter() + timeout
-    while True:
-        # Looked for first: a response that came before it is in the queue by now.
-        released = isinstance(association.dul.peek_next_pdu(), A_RELEASE)
-        try:
-            return association.dimse.msg_queue.get(timeout=0.0 if released else 0.02)
-        except queue.Empty:
-            if released:
-                raise _ReleasedError from None
-            if time.perf_counter() > deadline:
-                return None, None
-
-
-def send_on_acceptor(association: Association, send: Callable[[], T], timeout: float) -> T | None:
-    """Send a request on an association that the peer requested, its reactor parked meanwhile.
-
-    Returns None if the association has ended, or does so before its reactor could be parked. Also if the peer asks for
-    its release: a response will not come then, and only the reactor answers the peer.
-    """
-    parking = _Parking()
-    association._reactor_checkpoint = parking
-    get_message = association.dimse.get_msg
-
-    def get_message_or_release(block: bool = False) -> Any:
-        return _message_or_release(association, timeout) if block else get_message(block=False)
-
-    association.dimse.get_msg = get_message_or_release
-    try:
-        deadline = time.perf_counter() + timeout
-        while not parking.reached.wait(0.02):
-            # A reactor that has just ended never comes to its checkpoint.
-            if not association.is_established or time.perf_counter() > deadline:
-                return None
-        return send() if association.is_established else None
-    except _ReleasedError:
-        return None
-    except (RuntimeError, ValueError):  # pynetdicom: the association ended, or has no such context
-        return None
-    finally:
-        association.dimse.get_msg = get_message
-        parking.set()

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydicom import Dataset
 
-from simlab.network.live.association import AssociationError, Handlers, Requestor, contexts_for
+from simlab.network.live.association import Handlers, Requestor, contexts_for
 from simlab.network.live.directory import Directory, Peer
+from simlab.network.live.upper_layer import AssociationError
 from simlab.network.operation import Operation, OutcomeT
 from simlab.network.seam import Retrieved, Trouble, is_success
 

@@ -57,6 +57,10 @@ class LiveEnvironment(simpy.Environment):
             self._inbox.append((self.wall(), completion))
             self._arrival.notify()
 
+    def crash(self, error: BaseException) -> None:
+        """End the run with an exception: a bug that no workflow waits for."""
+        self.hand_in(partial(_raise, error))
+
     def promise(self) -> tuple[Event, Callable[[Any], None]]:
         """An event, and the function by which any thread may make it succeed with a value (once)."""
         event = self.event()
@@ -117,6 +121,10 @@ def _throwable(error: BaseException) -> Any:
         told.__cause__ = error
         return told
     return error
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _run(completion: Callable[[], object], _: Event) -> None:

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+import struct
 
-from pydicom.config import IGNORE
-from pydicom.dataelem import DataElement
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomFileLike
-from pydicom.filewriter import write_file_meta_info
-
-from simlab.network.live.server import ReceivedInstance
+from simlab.studies.study import InstanceReference
 from simlab.studies.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
+_PREAMBLE = bytes(128) + b"DICM"
+_group_length = struct.Struct("<HH2sHI").pack
+_element = struct.Struct("<HH2sH").pack
 
-def file_header(instance: ReceivedInstance) -> bytes:
-    """Preamble and file meta information (PS3.10 section 7.1) for a data set that follows as it was received."""
-    meta = FileMetaDataset()
-    for tag, representation, value in (
-        (0x00020001, "OB", b"\0\1"),
-        (0x00020002, "UI", instance.reference.sop_class),
-        (0x00020003, "UI", instance.reference.sop_instance),
-        (0x00020010, "UI", instance.transfer_syntax),
-        (0x00020012, "UI", IMPLEMENTATION_CLASS_UID),
-        (0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
-        (0x00020016, "AE", instance.calling),
-    ):
-        # Not validated: what the sender called itself and its instance is to be kept, not judged.
-        meta.add(DataElement(tag, representation, value, validation_mode=IGNORE))
-    buffer = BytesIO()
-    buffer.write(bytes(128) + b"DICM")
-    write_file_meta_info(DicomFileLike(buffer), meta)
-    return buffer.getvalue()
+
+def file_header(reference: InstanceReference, transfer_syntax: str, calling: str) -> bytes:
+    """Preamble and file meta information (PS3.10 section 7.1) for a data set that follows as it was received.
+
+    Nothing is validated: what the sender called itself and its instance is to be kept, not judged.
+    """
+    elements = b"".join(
+        (
+            _VERSION,
+            _uid(0x0002, reference.sop_class),
+            _uid(0x0003, reference.sop_instance),
+            _uid(0x0010, transfer_syntax),
+            _IMPLEMENTATION,
+            _text(0x0016, b"AE", calling),
+        )
+    )
+    return _PREAMBLE + _group_length(0x0002, 0x0000, b"UL", 4, len(elements)) + elements
+
+
+def _uid(element: int, uid: str) -> bytes:
+    return _short(element, b"UI", uid, b"\0")
+
+
+def _text(element: int, representation: bytes, text: str) -> bytes:
+    return _short(element, representation, text, b" ")
+
+
+def _short(element: int, representation: bytes, text: str, padding: bytes) -> bytes:
+    """An element of group 2 in Explicit VR Little Endian, its value of an even length."""
+    value = text.encode("latin-1", errors="replace")
+    if len(value) % 2:
+        value += padding
+    return _element(0x0002, element, representation, len(value)) + value
+
+
+_VERSION = struct.pack("<HH2s2xI2s", 0x0002, 0x0001, b"OB", 2, b"\0\1")
+_IMPLEMENTATION = _uid(0x0012, IMPLEMENTATION_CLASS_UID) + _text(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME)

@@ -100,12 +100,16 @@ def from_data_set(data_set: Dataset, encodings: Iterable[str] = ("iso8859",)) ->
 
 
 def _encodings(data_set: Dataset) -> list[str]:
-    """Python's names of the data set's Specific Character Set; one that is unknown counts as the default one."""
+    """Python's names of the data set's Specific Character Set; none if it does not say."""
     tag = BaseTag(0x00080005)
     if tag not in data_set:
         return []
     named = _value(data_set, tag, "SpecificCharacterSet", ["iso8859"])
-    terms = [named] if isinstance(named, str) else cast("list[str]", list(named))
+    return encodings_of([named] if isinstance(named, str) else cast("tuple[str, ...]", named))
+
+
+def encodings_of(terms: Iterable[str]) -> list[str]:
+    """Python's names of the values of Specific Character Set; one that is unknown counts as the default one."""
     return list(convert_encodings([term if term in python_encoding else "" for term in terms]))
 
 
@@ -124,22 +128,31 @@ def _value(data_set: Dataset, tag: BaseTag, keyword: str, encodings: list[str]) 
     if not isinstance(element, RawDataElement):
         values = element.value if isinstance(element.value, MultiValue | list) else [element.value]
         texts = [f"{value:08x}" if isinstance(value, BaseTag) else str(value) for value in values]
-    elif representation in _NUMBERS or representation == "AT":
-        texts = _numbers(element.value, representation, "<" if element.is_little_endian else ">")
     else:
-        text = _text(element.value, encodings if representation in _CODED_TEXT else ["iso8859"])
-        texts = [text] if representation in _SINGLE_VALUE else text.split("\\")
+        texts = texts_of(element.value, representation, encodings, "<" if element.is_little_endian else ">")
     texts = [text.strip("\0").rstrip(" \0") for text in texts]
     return texts[0] if len(texts) == 1 else tuple(texts) if texts else ""
 
 
+def texts_of(raw: bytes, representation: str, encodings: list[str], order: str = "<") -> list[str]:
+    """The values of an element, out of its bytes; ``order`` is that of its numbers, as in ``struct``."""
+    if representation in _BINARY:
+        return []
+    if representation in _NUMBERS or representation == "AT":
+        return _numbers(raw, representation, order)
+    text = _text(raw, encodings) if representation in _CODED_TEXT else raw.decode("latin-1")
+    return [text] if representation in _SINGLE_VALUE else text.split("\\")
+
+
 def _numbers(raw: bytes, representation: str, order: str) -> list[str]:
-    form = "HH" if representation == "AT" else _NUMBERS[representation]
-    if len(raw) % struct.calcsize(f"{order}{form}"):
+    form = f"{order}HH" if representation == "AT" else order + _NUMBERS[representation]
+    try:
+        numbers = list(struct.iter_unpack(form, raw))
+    except struct.error:  # not a whole number of them
         return []
     if representation == "AT":
-        return [f"{group:04x}{element:04x}" for group, element in struct.iter_unpack(f"{order}{form}", raw)]
-    return [str(number) for (number,) in struct.iter_unpack(f"{order}{form}", raw)]
+        return [f"{group:04x}{element:04x}" for group, element in numbers]
+    return [str(number) for (number,) in numbers]
 
 
 def _text(raw: bytes, encodings: list[str]) -> str:

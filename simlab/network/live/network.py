@@ -13,15 +13,17 @@ from pynetdicom.association import Association
 from simpy import Event
 
 from simlab.network.live import commitment
-from simlab.network.live.acceptor import Acceptor, Listening, report_handler
-from simlab.network.live.association import AssociationError, Requestor, send_on_acceptor
+from simlab.network.live.acceptor import Acceptor, Listening
+from simlab.network.live.association import Requestor
 from simlab.network.live.call import Call, follow_retrieve
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
+from simlab.network.live.handlers import report_handler
 from simlab.network.live.identifiers import from_data_set, query_to_data_set, to_data_set
 from simlab.network.live.retrieve import UNKNOWN_DESTINATION, Forward, RetrieveService
 from simlab.network.live.server import KeptInstance, LiveServer
-from simlab.network.live.transfer import UNCOMPRESSED, Train
+from simlab.network.live.transfer import UNCOMPRESSED, Transfer
+from simlab.network.live.upper_layer import AssociationError
 from simlab.network.live.watched import Watched
 from simlab.network.operation import OutcomeT
 from simlab.network.query import Identifier, Query
@@ -68,7 +70,7 @@ class LiveNetwork:
         self._servers[name] = server
         watched = cast("LiveServer", Watched(server, self.env))
         retrieve = RetrieveService(watched, self.directory, self._forward_from(name))
-        self._acceptors[name] = Acceptor(listening, watched, retrieve)
+        self._acceptors[name] = Acceptor(listening, watched, retrieve, self.env.crash)
         return Peer(name, listening.ae_title, listening.host, self._acceptors[name].port)
 
     def close(self) -> None:
@@ -123,10 +125,11 @@ class LiveNetwork:
         def work() -> Stored:
             fetched = [self._servers[source].fetch(reference) for reference in study.references]
             kept = [instance for instance in fetched if instance is not None]
-            train = self._train(call, kept, options.propose or UNCOMPRESSED)
+            transfer = self._transfer(call, kept, options.propose or UNCOMPRESSED, options.outstanding)
             if len(kept) < study.count:
-                train.comment = f"{study.count - len(kept)} instances are not on the local disk"
-            return self._run(call, train, options.associations, requested=study.count)
+                transfer.comment = f"{study.count - len(kept)} instances are not on the local disk"
+            stored = self._run(call, transfer, options.associations, requested=study.count)
+            return replace(stored, requested=frozenset(sop_instance for _, sop_instance in study.references))
 
         return self._operate(call, work)
 
@@ -298,7 +301,7 @@ class LiveNetwork:
         def work() -> Outcome:
             requested = self._acceptors[source].association(on) if on is not None else None
             if requested is not None:
-                response = send_on_acceptor(requested, lambda: send(requested), timeout)
+                response = requested.ask(lambda: send(requested.association), timeout)
                 if response is not None and "Status" in response:
                     return call.outcome(Status(int(response.Status), "on the association of the request"))
             with call.associate([sop_class], scp_roles=[sop_class]) as association:
@@ -360,19 +363,21 @@ class LiveNetwork:
 
         return self.env.submit(run)
 
-    def _train(self, call: Call[Stored], kept: Sequence[KeptInstance], propose: Sequence[str]) -> Train:
-        return Train(call.calling, call.peer, kept, self.env.wall, call.timeout, propose)
+    def _transfer(
+        self, call: Call[Stored], kept: Sequence[KeptInstance], propose: Sequence[str], outstanding: int = 1
+    ) -> Transfer:
+        return Transfer(call.calling, call.peer, kept, self.env.wall, call.timeout, propose, outstanding)
 
-    def _run(self, call: Call[Stored], train: Train, associations: int, *, requested: int) -> Stored:
-        """Send a train, and note in the call and in instance rows what it came to."""
-        train.run(associations)
-        rows = train.rows
+    def _run(self, call: Call[Stored], transfer: Transfer, associations: int, *, requested: int) -> Stored:
+        """Send everything, and note in the call and in instance rows what it came to."""
+        transfer.run(associations)
+        rows = transfer.rows
         call.instances, call.bytes = len(rows), sum(rows.bytes)
         call.failures = requested - sum(map(is_success, rows.status))
         call.sop_class, call.transfer_syntax = _distinct(rows.sop_class), _distinct(rows.transfer_syntax)
         self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
-        code = NO_STATUS if train.status == SUCCESS and call.failures else train.status
-        return call.outcome(Status(code, train.comment), trouble=train.trouble, rows=rows)
+        code = NO_STATUS if transfer.status == SUCCESS and call.failures else transfer.status
+        return call.outcome(Status(code, transfer.comment), trouble=transfer.trouble, rows=rows)
 
     def _forward_from(self, node: str) -> Forward:
         """How ``node`` sends the sub-operations of a C-MOVE: through its own store, recorded as such."""
@@ -386,10 +391,10 @@ class LiveNetwork:
             proceed: Callable[[InstanceRows], bool],
         ) -> InstanceRows:
             call = self._call(Stored, "C-STORE", node, destination.node, FORWARD_TIMEOUT, study=study)
-            train = self._train(call, instances, UNCOMPRESSED)
-            train.originator, train.proceed = originator, proceed
-            self._finish(call, self._run(call, train, 1, requested=len(instances)))
-            return train.rows
+            transfer = self._transfer(call, instances, UNCOMPRESSED)
+            transfer.originator, transfer.proceed = originator, proceed
+            self._finish(call, self._run(call, transfer, 1, requested=len(instances)))
+            return transfer.rows
 
         return forward
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, Protocol
 
 from pydicom import Dataset
-from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.dsutils import decode, encode
 
-from simlab.network.live.association import AssociationError, store_on
+from simlab.network.live.association import hand_back, make_train
 from simlab.network.live.directory import Directory, Peer
+from simlab.network.live.drive import run
 from simlab.network.live.identifiers import query_from_data_set
 from simlab.network.live.server import KeptInstance, LiveServer
+from simlab.network.live.train import Outgoing
 from simlab.network.live.transfer import UNCOMPRESSED, UnsendableError, choose_syntax, read_data_set
-from simlab.network.seam import NO_STATUS, Located, Status, is_success
+from simlab.network.live.upper_layer import AssociationError, ThreadlessAssociation
+from simlab.network.seam import DEFAULT_TIMEOUT, NO_STATUS, Located, Status, is_success
 from simlab.network.sop_classes import MODELS
 from simlab.records import InstanceRows
 from simlab.studies.study import InstanceReference
@@ -52,7 +55,7 @@ class RetrieveService:
         self._directory = directory
         self._forward = forward
 
-    def __call__(self, association: Association, request: C_MOVE | C_GET, context: Any) -> None:
+    def __call__(self, association: ThreadlessAssociation, request: C_MOVE | C_GET, context: Any) -> None:
         """Serve one request. Runs on the association's thread, so its message queue is ours meanwhile."""
         dialogue = _Dialogue(association, request, context)
         located = self._locate(dialogue)
@@ -101,7 +104,7 @@ class RetrieveService:
         return kept
 
 
-def _store_back(association: Association, instance: KeptInstance, dialogue: _Dialogue) -> int:
+def _store_back(association: ThreadlessAssociation, instance: KeptInstance, dialogue: _Dialogue) -> int:
     """C-STORE sub-operation of a C-GET on the same association. Returns the DIMSE status, NO_STATUS if none came."""
     accepted = {
         str(context.transfer_syntax[0]): int(context.context_id)
@@ -110,17 +113,21 @@ def _store_back(association: Association, instance: KeptInstance, dialogue: _Dia
     }
     try:
         preference = (instance.transfer_syntax, *UNCOMPRESSED)
-        syntax, context_id = choose_syntax(instance.transfer_syntax, accepted, preference)
-        data_set = read_data_set(instance, syntax)
-        return store_on(association, instance.reference, context_id, data_set, dialogue.next_message_id()).code
+        syntax, _ = choose_syntax(instance.transfer_syntax, accepted, preference)
+        outgoing = Outgoing(instance.reference, syntax, (read_data_set(instance, syntax),))
     except (AssociationError, UnsendableError):
         return NO_STATUS
+    timeout = association.dimse_timeout or DEFAULT_TIMEOUT
+    train = make_train(association, dialogue.next_message_id(), time.perf_counter, timeout, outgoing=[outgoing])
+    run(train)
+    hand_back(association, train)
+    return train.rows.status[0]
 
 
 class _Dialogue:
     """One C-MOVE or C-GET on the wire: its responses, counts and cancellation."""
 
-    def __init__(self, association: Association, request: C_MOVE | C_GET, context: Any) -> None:
+    def __init__(self, association: ThreadlessAssociation, request: C_MOVE | C_GET, context: Any) -> None:
         self.association = association
         self.request = request
         self._context = context
@@ -173,9 +180,7 @@ class _Dialogue:
     def proceed(self) -> bool:
         """False if the peer cancelled or the association has ended."""
         self._cancelled = self._cancelled or self.request.MessageID in self.association.dimse.cancel_req
-        # The thread that would note the end of the association is the one that serves this request.
-        ended = self.association.acse.is_aborted() or not self.association.dul.is_alive()
-        return not self._cancelled and not ended and bool(self.association.is_established)
+        return not self._cancelled and self.association.dul.is_alive() and bool(self.association.is_established)
 
     def fail(self, status: Status) -> None:
         """Answer with a failure before any sub-operation."""

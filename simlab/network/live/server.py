@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from simlab.network.seam import Made, Server, Status
 from simlab.studies.study import InstanceReference, Study
@@ -23,16 +24,60 @@ class Offer(Enum):
     """Receives N-EVENT-REPORTs: the SCU role of storage commitment, on an association that the archive opened."""
 
 
+class Durability(Enum):
+    """What a C-STORE's success says of the instance."""
+
+    NONE = "none"
+    """It was received: answered before it is written."""
+    WRITE = "write"
+    """The system's kernel has it: it survives the end of all our processes, but not a power failure."""
+    FSYNC = "fsync"
+    """The disk has it: it survives a power failure."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedInstance:
-    """One C-STORE as it came in."""
+    """One C-STORE as it came in: a complete file in DICOM file format (PS3.10), data set exactly as received."""
 
     reference: InstanceReference
+    """As the command names it; the data set may say otherwise."""
     transfer_syntax: str
-    data_set: bytes
-    """The data set exactly as received, without file meta information."""
     calling: str
     """AE title of the sender."""
+    path: Path
+    """In the folder of the node's ``storage``; whoever takes the instance moves or deletes it."""
+    data_set_offset: int
+    """Where the data set begins, after the file meta information."""
+    size: int
+    """Bytes of the whole file."""
+
+
+Examine = Callable[[ReceivedInstance, bytes], Any]
+"""Reads what a node needs to know of an instance before it takes it: from the file, and the first bytes of its data set
+(``HEAD_BYTES``, or all of it if it is smaller). A function of a module, and its result a value: both may have to cross
+to another process. What cannot be read is a result too; it never raises."""
+
+Respond = Callable[[Status], None]
+"""Responds to a C-STORE, once, from any thread, when the instance is as durable as it is to be."""
+
+HEAD_BYTES = 65536
+
+
+def examine_nothing(_instance: ReceivedInstance, _head: bytes) -> None:
+    """For a node that needs to know nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How the instances that a node receives are written, before it takes them."""
+
+    folder: Path
+    """Where; on the same file system as where they are kept, so that they can be moved there."""
+    durability: Durability = Durability.WRITE
+    """With ``FSYNC`` the file's bytes are on the disk when the node gets it; its name, and an index, are the node's."""
+    examine: Examine = examine_nothing
+    receivers: int = 0
+    """Processes that receive beside the node's own, where the system can pass them open sockets (not on Windows)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +96,15 @@ class LiveServer(Server, Protocol):
 
     offers: frozenset[Offer]
 
-    def take(self, instance: ReceivedInstance) -> Status:
-        """Keep a received instance; the returned status is the answer to the C-STORE."""
+    storage: Storage | None
+    """How received instances are written; None for a node that does not offer ``STORAGE``."""
+
+    def take(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
+        """Keep a received instance: ``respond`` is called once, now or later.
+
+        ``examined`` is what the storage's ``examine`` made of it. Must not wait for long: other instances come in on
+        the same thread.
+        """
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """The local copy of an instance, or None if the node does not hold it."""

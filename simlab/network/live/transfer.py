@@ -1,23 +1,25 @@
-"""A train of C-STOREs: many instances over one or several associations, each response timed."""
+"""A transfer: the instances of a study over one or several associations, a train of C-STOREs on each."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from itertools import zip_longest
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dsutils import decode, encode
 
-from simlab.network.live.association import MAXIMUM_CONTEXTS, AssociationError, Requestor, contexts_for
+from simlab.network.live.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
 from simlab.network.live.directory import Peer
+from simlab.network.live.drive import run_all
 from simlab.network.live.server import KeptInstance
+from simlab.network.live.train import Outgoing, Train
+from simlab.network.live.upper_layer import AssociationError
 from simlab.network.seam import NO_STATUS, Trouble, is_success
 from simlab.records import InstanceRows
-from simlab.studies.study import InstanceReference
 
 UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """Proposed for storage by default; any instance kept in one of them can be sent in the other."""
@@ -28,7 +30,7 @@ class UnsendableError(Exception):
 
 
 @dataclass
-class Train:
+class Transfer:
     """What is sent, from whom to whom, and what came of it so far."""
 
     calling: str
@@ -36,36 +38,87 @@ class Train:
     instances: Sequence[KeptInstance]
     clock: Callable[[], float]
     timeout: float
-    """Seconds; bounds negotiation and each response."""
+    """Seconds; bounds negotiation and each wait for the peer."""
     propose: Sequence[str] = UNCOMPRESSED
     """Transfer syntaxes in order of preference, besides the ones in which the instances are kept."""
+    outstanding: int = 1
+    """Requests that may be outstanding on each association, if the peer agrees."""
     originator: tuple[str, int] | None = None
     """Move originator AE title and message ID."""
     proceed: Callable[[InstanceRows], bool] = lambda _: True
-    """Called after each response with the rows of that association; False ends the train (C-CANCEL)."""
+    """Called after each response with the rows of that association; False ends the transfer (C-CANCEL)."""
     rows: InstanceRows = field(default_factory=InstanceRows)
     trouble: Trouble = Trouble.NONE
     comment: str = ""
 
     def run(self, associations: int = 1) -> None:
         """Send everything, dealt out in turn to this many associations. Fills rows, trouble and comment."""
-        shares = [self.instances[k::associations] for k in range(associations)]
-        shares = [share for share in shares if share]
-        wagons = [_Wagon(self, share) for share in shares]
-        threads = [threading.Thread(target=wagon.run, name="store", daemon=True) for wagon in wagons[1:]]
-        for thread in threads:
-            thread.start()
-        if wagons:
-            wagons[0].run()
-        for thread in threads:
-            thread.join()
-        for bug in (wagon.bug for wagon in wagons if wagon.bug is not None):
-            raise bug
-        for wagon in wagons:
-            self.rows.extend(wagon.rows)
-            if wagon.failure is not None and self.trouble is Trouble.NONE:
-                self.trouble, self.comment = wagon.failure.trouble, wagon.failure.comment
-            self.comment = self.comment or wagon.comment
+        shares = [share for k in range(associations) if (share := self.instances[k::associations])]
+        opened: list[tuple[Requestor, Train]] = []
+        try:
+            for share, requestor in zip(shares, self._associate(shares), strict=True):
+                if requestor is not None:
+                    opened.append((requestor, self._load(share, requestor)))
+            run_all([train for _, train in opened])
+        finally:
+            for requestor, train in opened:
+                requestor.unhitch(train)
+        for _, train in opened:
+            self.rows.extend(train.rows)
+            self._note(train.trouble, train.comment)
+
+    def _associate(self, shares: Sequence[Sequence[KeptInstance]]) -> list[Requestor | None]:
+        """An association for each share, requested all at once; None where none was established."""
+
+        def associate(share: Sequence[KeptInstance]) -> Requestor | AssociationError:
+            proposals = dict.fromkeys(_proposals(share, self.propose))
+            contexts = contexts_for(list(proposals)[:MAXIMUM_CONTEXTS])
+            try:
+                return Requestor.open(
+                    self.calling, self.peer, contexts, timeout=self.timeout, outstanding=self.outstanding
+                )
+            except AssociationError as error:
+                return error
+
+        requestors: list[Requestor | None] = []
+        for answer in at_once([partial(associate, share) for share in shares]):
+            if isinstance(answer, AssociationError):
+                self._note(answer.trouble, answer.comment)
+                requestors.append(None)
+            else:
+                requestors.append(answer)
+        return requestors
+
+    def _load(self, share: Sequence[KeptInstance], requestor: Requestor) -> Train:
+        train = requestor.train(self.clock, self.timeout, self.proceed, self.originator)
+        train.outgoing = self._outgoing(share, requestor, train)
+        return train
+
+    def _outgoing(self, share: Sequence[KeptInstance], requestor: Requestor, train: Train) -> Iterator[Outgoing]:
+        """The instances of a share as they are sent; each is read when its turn comes."""
+        accepted = {sop_class: requestor.accepted(sop_class) for sop_class, _ in (each.reference for each in share)}
+        for instance in share:
+            reference = instance.reference
+            try:
+                syntax, _ = choose_syntax(instance.transfer_syntax, accepted[reference.sop_class], self.propose)
+                data_set = read_data_set(instance, syntax)
+            except (AssociationError, UnsendableError) as error:
+                if isinstance(error, AssociationError):
+                    self._note(error.trouble, error.comment)
+                else:
+                    self.comment = self.comment or str(error)
+                now = self.clock()
+                train.rows.append(reference.sop_instance, reference.sop_class, "", 0, now, now, NO_STATUS)
+                if not self.proceed(train.rows):
+                    return
+            else:
+                yield Outgoing(reference, syntax, (data_set,))
+
+    def _note(self, trouble: Trouble, comment: str) -> None:
+        """The first trouble counts, and before any the first comment."""
+        if trouble is not Trouble.NONE and self.trouble is Trouble.NONE:
+            self.trouble, self.comment = trouble, comment
+        self.comment = self.comment or comment
 
     @property
     def status(self) -> int:
@@ -73,63 +126,6 @@ class Train:
         if self.trouble is not Trouble.NONE:
             return NO_STATUS
         return next((status for status in self.rows.status if not is_success(status)), 0x0000)
-
-
-class _Wagon:
-    """The share of a train that goes over one association."""
-
-    def __init__(self, train: Train, instances: Sequence[KeptInstance]) -> None:
-        self.train = train
-        self.instances = instances
-        self.rows = InstanceRows()
-        self.failure: AssociationError | None = None
-        self.bug: Exception | None = None
-        self.comment = ""
-
-    def run(self) -> None:
-        train = self.train
-        try:
-            proposals = dict.fromkeys(_proposals(self.instances, train.propose))
-            contexts = contexts_for(list(proposals)[:MAXIMUM_CONTEXTS])
-            with Requestor.open(train.calling, train.peer, contexts, timeout=train.timeout) as association:
-                for instance in self.instances:
-                    self._send(association, instance)
-                    if not train.proceed(self.rows):
-                        break
-        except AssociationError as error:
-            self.failure = error
-        except Exception as error:  # noqa: BLE001 -- carried to the thread that waits for the train
-            self.bug = error
-
-    def _send(self, association: Requestor, instance: KeptInstance) -> None:
-        train, reference = self.train, instance.reference
-        try:
-            chosen = choose_syntax(instance.transfer_syntax, association.accepted(reference.sop_class), train.propose)
-        except AssociationError as error:
-            self._not_sent(reference)
-            self.failure = self.failure or error
-            return
-        syntax, context_id = chosen
-        try:
-            data_set = read_data_set(instance, syntax)
-        except UnsendableError as error:
-            self._not_sent(reference)
-            self.comment = self.comment or str(error)
-            return
-        started = train.clock()
-        row = (reference.sop_instance, reference.sop_class, syntax, len(data_set), started)
-        try:
-            status = association.store(reference, context_id, data_set, train.originator)
-        except AssociationError:
-            self.rows.append(*row, train.clock(), NO_STATUS)
-            raise
-        self.rows.append(*row, train.clock(), status.code)
-        if not is_success(status.code):
-            self.comment = self.comment or status.comment
-
-    def _not_sent(self, reference: InstanceReference) -> None:
-        now = self.train.clock()
-        self.rows.append(reference.sop_instance, reference.sop_class, "", 0, now, now, NO_STATUS)
 
 
 def _proposals(instances: Iterable[KeptInstance], propose: Sequence[str]) -> Iterable[tuple[str, str]]:

@@ -6,7 +6,7 @@ a status on the wire would be taken for something that the node decided.
 
 from __future__ import annotations
 
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from simlab.network.live.environment import LiveEnvironment
@@ -30,11 +30,7 @@ class Watched:
             try:
                 return decide(*arguments)
             except Exception as error:
-                self._env.hand_in(partial(_raise, error))
+                self._env.crash(error)
                 raise
 
         return watched
-
-
-def _raise(error: Exception) -> None:
-    raise error

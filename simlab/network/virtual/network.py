@@ -384,9 +384,11 @@ class VirtualNetwork:
         call.failures = study.count - sum(map(is_success, rows.status))
         call.sop_class, call.transfer_syntax = "\\".join(dict.fromkeys(rows.sop_class)), EXPLICIT_LITTLE_ENDIAN
         self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
+        requested = frozenset(sop_instance for _, sop_instance in study.references)
         if trouble is not Trouble.NONE:
-            return call.failed(Trouble.TIMEOUT, f"none within {call.timeout:g} s")
-        return call.outcome(status, rows=rows)
+            failed = call.failed(Trouble.TIMEOUT, f"none within {call.timeout:g} s")
+            return replace(failed, requested=requested)
+        return call.outcome(status, rows=rows, requested=requested)
 
     def _operate(self, call: Operation[OutcomeT], steps: Steps[OutcomeT]) -> Steps[OutcomeT]:
         """Run the steps of an operation, and leave its record."""

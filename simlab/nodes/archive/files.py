@@ -1,18 +1,42 @@
-"""The names of the archive's folders and files: a person can browse them, on any system."""
+"""The archive's folders and files: a person can browse them, on any system."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
 
 from simlab.network.query import Level
 from simlab.nodes.archive.header import Header
+from simlab.studies.study import InstanceReference
 
 LONGEST_NAME = 48
 """Characters of one folder's name: four levels of it stay within the 260 that Windows allows a path."""
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where an instance is kept, and how it is encoded."""
+
+    reference: InstanceReference
+    transfer_syntax: str
+    path: str
+    """Relative to the archive's root, with forward slashes."""
+    size: int
+    """Bytes of the whole file."""
+    offset: int
+    """Bytes in front of the data set."""
+
+    def is_whole(self, root: Path) -> bool:
+        """Whether the file is there, in its full size."""
+        try:
+            return (root / self.path).stat().st_size == self.size
+        except OSError:
+            return False
 
 
 def safe_name(text: str, otherwise: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
-from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance
+from simlab.network.live.server import Durability, KeptInstance, Offer, ReceivedInstance, Respond, Storage
 from simlab.network.query import Query
 from simlab.network.seam import SUCCESS, Answer, CommitmentRequest, Located, Status
 from simlab.nodes.archive.decisions import judge_request
+from simlab.nodes.archive.header import Header, examine
 from simlab.nodes.archive.spec import ArchiveSpec
 from simlab.nodes.archive.state import ArchiveState
 from simlab.nodes.halves import LiveHalf
@@ -23,11 +25,15 @@ class ArchiveService(LiveHalf):
     def __init__(self, node: Node) -> None:
         self._node = node
         self._spec = cast("ArchiveSpec", node.spec)
-        self.holdings = ArchiveState(node.workspace)
+        durability = Durability(self._spec.durability)
+        self.holdings = ArchiveState(
+            node.workspace, durable=durability is Durability.FSYNC, unforeseen=self._end_the_run
+        )
+        self.storage = Storage(self.holdings.incoming, durability, examine, self._spec.receivers)
 
-    def take(self, instance: ReceivedInstance) -> Status:
+    def take(self, instance: ReceivedInstance, examined: Header | Status, respond: Respond) -> None:
         """Store an instance."""
-        return self.holdings.store(instance)
+        self.holdings.take(instance, examined, respond)
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """A held instance's file."""
@@ -52,3 +58,10 @@ class ArchiveService(LiveHalf):
     def close(self) -> None:
         """Close the index."""
         self.holdings.close()
+
+    def _end_the_run(self, bug: Exception) -> None:
+        self._node.hand_in(partial(_raise, bug))
+
+
+def _raise(error: Exception) -> None:
+    raise error

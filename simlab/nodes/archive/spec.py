@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from simlab.topology.model import NodeSpec
 from simlab.units import Duration
@@ -16,3 +18,9 @@ class ArchiveSpec(NodeSpec):
     """Whether a commitment report comes on a new association or on that of its request (PS3.4 annex J)."""
     report_delay: Duration = 0.0
     """Seconds between a commitment request and its report."""
+    durability: Literal["none", "write", "fsync"] = "write"
+    """What a C-STORE's success promises. none: the instance was received; it is answered before it is written. write:
+    the operating system has it, so that it survives if every process of the archive is killed. fsync: the disk has it,
+    file, name and index entry, so that it survives a power failure."""
+    receivers: Annotated[int, Field(ge=0, le=64)] = 0
+    """How many helper processes write what comes in, beside the archive's own process."""

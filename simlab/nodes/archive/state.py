@@ -10,53 +10,56 @@ shows up. Data sets are kept byte for byte as they were received.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
-from sqlalchemy.exc import OperationalError
-
-from simlab.network.live.file_format import file_header
-from simlab.network.live.server import KeptInstance, ReceivedInstance
+from simlab.network.live.server import KeptInstance, ReceivedInstance, Respond
 from simlab.network.query import Level, Query
-from simlab.network.seam import SUCCESS, Answer, Located, Status
-from simlab.nodes.archive.header import Header, UnreadableError, read_header
-from simlab.nodes.archive.hierarchy import WRONG_IDENTIFIER, answer, retrieve_keys
-from simlab.nodes.archive.index import Entry, Index
+from simlab.network.seam import Answer, Located, Status
+from simlab.nodes.archive.files import Entry
+from simlab.nodes.archive.header import Header
+from simlab.nodes.archive.hierarchy import answer, retrieve_keys
+from simlab.nodes.archive.index import Index
+from simlab.nodes.archive.keeper import Keeper
+from simlab.nodes.archive.writer import OUT_OF_RESOURCES, Arrival, Writer
 from simlab.studies.study import InstanceReference
-
-OUT_OF_RESOURCES = 0xA700
-CANNOT_UNDERSTAND = 0xC000
-"""Storage statuses (PS3.4 table B.2-1)."""
 
 
 class ArchiveState:
-    """The archive's holdings. Safe to use from any thread; several may store at once.
+    """The archive's holdings. Safe to use from any thread.
 
-    With ``durable``, an instance is answered for only when its bytes and its index row have reached the disk (fsync);
-    without, a power failure may take what was stored last, and a restart then no longer claims to hold it.
+    With ``durable``, an instance is answered for only when its name and its index row have reached the disk (fsync),
+    as its bytes have when it is taken; without, a power failure may take what was stored last, and a restart then no
+    longer claims to hold it.
     """
 
-    def __init__(self, root: Path, *, durable: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        durable: bool = False,
+        unforeseen: Callable[[Exception], object] = traceback.print_exception,
+    ) -> None:
+        """``unforeseen`` is told of a bug that shows when an instance is kept."""
         self._root = root
-        self._durable = durable
-        self._incoming = root / ".incoming"
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        self.incoming = root / ".incoming"
+        """Where instances are written that are to be taken."""
+        self.incoming.mkdir(parents=True, exist_ok=True)
         self._index = Index(root / "index.sqlite", durable=durable)
-        self._counting = threading.Lock()
-        self._resent = 0
         self._recover()
+        self._keeper = Keeper(root, self._index, durable=durable)
+        self._writer = Writer(self._keeper.keep, unforeseen)
 
     def close(self) -> None:
-        """Close the index. Files stay."""
+        """Keep what was taken, respond to it, and close the index. Files stay."""
+        self._writer.close()
         self._index.close()
 
     @property
     def resent(self) -> int:
         """How many instances came that were already held."""
-        return self._resent
+        return self._keeper.resent
 
     def instances(self) -> int:
         """How many instances are held."""
@@ -66,25 +69,23 @@ class ArchiveState:
         """How many studies are held."""
         return self._index.count(Level.STUDY)
 
-    def store(self, instance: ReceivedInstance) -> Status:
-        """Keep an instance; the status answers the C-STORE.
+    def take(self, instance: ReceivedInstance, examined: Header | Status, respond: Respond) -> None:
+        """Keep an instance, and respond to its C-STORE when it is kept: later, from another thread.
+
+        ``examined`` is what :func:`simlab.nodes.archive.header.examine` made of it. What that refuses is refused.
 
         An instance is recognised by its SOP Instance UID: what comes again is counted in ``resent`` and answered with
         success, and the first copy stays, as what has been committed to may not change. The same UID under another SOP
-        class is refused (A900), as is a data set whose UIDs are not those of the command. C000: the data set cannot be
-        understood. A700: the disk or the index does not take it.
+        class is refused (A900). A700: the disk or the index does not take it.
         """
-        try:
-            header = read_header(instance.data_set, instance.transfer_syntax)
-        except UnreadableError as error:
-            return Status(CANNOT_UNDERSTAND, str(error)[:64])
-        if header.reference != instance.reference:
-            return Status(WRONG_IDENTIFIER, "SOP class or instance UID differs from the command's")
-        try:
-            return self._keep(instance, header)
-        except (OSError, OperationalError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error.orig)
-            return Status(OUT_OF_RESOURCES, f"not stored: {reason}"[:64])
+        if isinstance(examined, Status):
+            refusal = examined
+        elif self._writer.put(Arrival(instance, examined, respond)):
+            return
+        else:
+            refusal = Status(OUT_OF_RESOURCES, "not stored: the archive is closing")
+        instance.path.unlink(missing_ok=True)
+        respond(refusal)
 
     def search(self, query: Query) -> Answer:
         """Answer a C-FIND (see :mod:`simlab.nodes.archive.hierarchy`)."""
@@ -113,68 +114,14 @@ class ArchiveState:
         held = {entry.reference.sop_instance: entry.reference for entry in self._present(uid for _, uid in asked)}
         return frozenset(reference for reference in asked if held.get(reference.sop_instance, reference) != reference)
 
-    def _keep(self, instance: ReceivedInstance, header: Header) -> Status:
-        meta = file_header(instance)
-        temporary = self._incoming / f"{uuid4().hex}.part"
-
-        def publish(folder: str) -> Entry:
-            path = f"{folder}/{instance.reference.sop_instance}.dcm"
-            self._publish(temporary, self._root / path)
-            size = len(meta) + len(instance.data_set)
-            return Entry(instance.reference, instance.transfer_syntax, path, size, len(meta))
-
-        try:
-            with temporary.open("wb") as file:
-                file.write(meta)
-                file.write(instance.data_set)
-                if self._durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            # Between here and the index row nobody else writes, so the same instance cannot come in twice at once.
-            with self._index.writing:
-                if already := self._already_held(instance.reference):
-                    return already
-                self._index.enter(header, publish)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return Status(SUCCESS)
-
-    def _publish(self, temporary: Path, path: Path) -> None:
-        """Give a complete file its name."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(path)
-        if self._durable and os.name == "posix":  # a directory cannot be opened, nor need be, on Windows
-            directory = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
-
-    def _already_held(self, reference: InstanceReference) -> Status | None:
-        """The answer for an instance that came before, None for a new one."""
-        entry = next(self._present([reference.sop_instance]), None)
-        if entry is None:
-            return None
-        if entry.reference != reference:
-            return Status(WRONG_IDENTIFIER, "instance is held under another SOP class")
-        with self._counting:
-            self._resent += 1
-        return Status(SUCCESS)
-
-    def _present(self, sop_instances: Iterable[str] | None) -> Iterator[Entry]:
-        """The entries of these instances (None: of all) whose file is there, in its full size."""
-        return (entry for entry in self._index.entries(sop_instances) if self._size(entry) == entry.size)
-
-    def _size(self, entry: Entry) -> int:
-        try:
-            return (self._root / entry.path).stat().st_size
-        except OSError:
-            return -1
+    def _present(self, sop_instances: Iterable[str]) -> Iterator[Entry]:
+        """The entries of these instances whose file is there, in its full size."""
+        return (entry for entry in self._index.entries(sop_instances) if entry.is_whole(self._root))
 
     def _recover(self) -> None:
         """After a crash: forget instances whose files are gone or cut short, and files that were never completed."""
-        for leftover in self._incoming.iterdir():
+        for leftover in self.incoming.iterdir():
             leftover.unlink()
-        lost = [entry.reference.sop_instance for entry in self._index.entries() if self._size(entry) != entry.size]
+        lost = [entry.reference.sop_instance for entry in self._index.entries() if not entry.is_whole(self._root)]
         if lost:
             self._index.remove(lost)

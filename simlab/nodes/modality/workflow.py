@@ -133,10 +133,14 @@ class Scanner:
         yield node.network.discard(node.name, study.uid)
 
     def store(self, study: Study) -> Steps:
-        """Store the selected instances, what failed again. Returns how many were not acknowledged in the end."""
+        """Store the selected instances; what failed is tried again, unless its status says that this is in vain.
+
+        Returns how many were not acknowledged in the end.
+        """
         propose = tuple(TRANSFER_SYNTAXES[keyword] for keyword in self.spec.propose)
-        options = StoreOptions(self.spec.associations, propose)
+        options = StoreOptions(self.spec.associations, self.spec.outstanding, propose)
         intended = self.node.env.now
+        in_vain = 0
         for attempt in range(self.spec.attempts):
             if attempt:
                 yield self.node.protocol(self.spec.back_off)
@@ -144,11 +148,12 @@ class Scanner:
             stored: Stored = yield self.node.network.store(
                 self.node.name, self.spec.store, study, options, intended=intended
             )
-            acknowledged = stored.acknowledged
-            study = study.select_instances(ref.sop_instance for ref in study if ref.sop_instance not in acknowledged)
+            in_vain += len(stored.failed)
+            settled = stored.acknowledged | stored.failed
+            study = study.select_instances(ref.sop_instance for ref in study if ref.sop_instance not in settled)
             if not study.count:
                 break
-        return study.count
+        return in_vain + study.count
 
     def end_step(self, study: Study, step: str, missing: int) -> Steps:
         """Report the performed procedure step as completed, or as discontinued if its images did not get away."""

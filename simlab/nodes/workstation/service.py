@@ -7,7 +7,7 @@ from typing import cast
 
 from pydicom import Dataset, dcmread
 
-from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance
+from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance, Respond
 from simlab.network.seam import NO_STATUS, Made, Status
 from simlab.nodes.halves import LiveHalf
 from simlab.nodes.local_disk import LocalDisk
@@ -27,11 +27,12 @@ class WorkstationService(LiveHalf):
 
     def __init__(self, node: Node) -> None:
         self._disk = LocalDisk(node.workspace)
+        self.storage = self._disk.storage()
         self._key_images = cast("WorkstationSpec", node.spec).key_images
 
-    def take(self, instance: ReceivedInstance) -> Status:
+    def take(self, instance: ReceivedInstance, examined: str | Status, respond: Respond) -> None:
         """Keep a retrieved instance."""
-        return self._disk.receive(instance)
+        respond(self._disk.receive(instance, examined))
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """The local copy of an instance."""

@@ -1,0 +1,355 @@
+"""``simlab send``: a load of C-STOREs for one AE, out of one or several processes, and what came of it.
+
+Instances are made of templates, or read from files. What it takes to prepare them is told apart from the sending.
+"""
+
+from __future__ import annotations
+
+import pickle
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import Empty, Queue
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from simlab.draws import Draws
+from simlab.errors import GroupError, UserError
+from simlab.lab.sender import Consignment, Files, Sender, Sent, Synthetic
+from simlab.network.live.directory import Peer
+from simlab.network.live.files import find_files, recognise
+from simlab.network.live.upper_layer import AssociationError
+from simlab.network.seam import StoreStatus
+from simlab.studies.templates import TEMPLATES, StudyTemplate, synthetic_studies
+
+START_TIMEOUT = 60.0
+"""Seconds that a process gets to start; a cold start imports a lot."""
+
+_POLL = 0.1
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it has been done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is to be sent, and how."""
+
+    source: str
+    """The name of a template, or a folder or file."""
+    peer: Peer
+    calling: str
+    instances: int | None = None
+    """None: a study of a template, all that are found in a folder."""
+    associations: int | None = None
+    """In all; None: one for each process."""
+    processes: int = 1
+    syntax: str = "1.2.840.10008.1.2.1"
+    outstanding: int = 1
+    rate: float | None = None
+    """Instances per second in all; None: as fast as may be."""
+    timeout: float = 30.0
+    seed: int | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a load."""
+
+    load: Load
+    corpus: str
+    """Where the instances came from: ``pre-encoded``, or ``files``."""
+    requested: int
+    skipped: int = 0
+    """Files that are no DICOM files."""
+    prepare_s: float = 0.0
+    prepare_cpu_s: float = 0.0
+    parts: list[Sent] = field(default_factory=list)
+    """What each process has sent."""
+    troubles: list[str] = field(default_factory=list)
+
+    @property
+    def statuses(self) -> Counter[int]:
+        """How many instances were answered with which status."""
+        return sum((part.statuses for part in self.parts), Counter())
+
+    @property
+    def stored(self) -> int:
+        """Instances that were answered with success or a warning."""
+        return sum(part.count(StoreStatus.SUCCESS, StoreStatus.WARNING) for part in self.parts)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was stored."""
+        return self.stored == self.requested > 0
+
+    def figures(self) -> dict[str, Any]:
+        """The figures, ready for JSON: seconds, bytes, and counts."""
+        parts = self.parts
+        latencies = np.concatenate([np.array(part.latencies) for part in parts] or [np.array([])])
+        quantiles = np.quantile(latencies, (0.5, 0.95, 0.99)).tolist() if latencies.size else (None, None, None)
+        send_s = max(part.finished for part in parts) - min(part.started for part in parts) if parts else 0.0
+        answered, size = sum(part.answered for part in parts), sum(part.bytes for part in parts)
+        cpu_s = sum(part.cpu for part in parts)
+        return {
+            "source": self.load.source,
+            "corpus": self.corpus,
+            "seed": self.load.seed,
+            "processes": self.load.processes,
+            "associations": self.load.associations,
+            "prepare_s": self.prepare_s,
+            "prepare_cpu_s": self.prepare_cpu_s,
+            "send_s": send_s,
+            "requested": self.requested,
+            "instances": self.stored,
+            "warnings": sum(part.count(StoreStatus.WARNING) for part in parts),
+            "failures": self.requested - self.stored,
+            "refused": sum(part.count(StoreStatus.REFUSED) for part in parts),
+            "in_doubt": sum(part.in_doubt for part in parts),
+            "unsent": self.requested - answered - sum(part.in_doubt for part in parts),
+            "statuses": {f"{status:04X}": number for status, number in sorted(self.statuses.items())},
+            "skipped_files": self.skipped,
+            "bytes": size,
+            "instances_per_s": answered / send_s if send_s else 0.0,
+            "bytes_per_s": size / send_s if send_s else 0.0,
+            "cpu_s": cpu_s,
+            "cpu_s_per_gb": cpu_s / size * 1e9 if size else None,
+            **{
+                name: None if value is None else float(value) for name, value in zip(_QUANTILES, quantiles, strict=True)
+            },
+            "outstanding_requested": self.load.outstanding,
+            "outstanding_negotiated": min((part.window for part in parts), key=lambda w: w or 1 << 16, default=None),
+            "troubles": self.troubles,
+        }
+
+
+_QUANTILES = ("p50", "p95", "p99")
+
+
+def send(load: Load, progress: Progress, stopped: threading.Event) -> Report:
+    """Send a load; setting ``stopped`` ends it early, and what was measured until then is told.
+
+    Raises UserError for a source that is not there, or has too little in it.
+    """
+    with ExitStack() as stack:
+        began, cpu = time.perf_counter(), time.process_time()
+        sources: Sequence[Synthetic | Files]
+        if load.source in TEMPLATES:
+            report, sources = _prepare_template(load, progress, stack)
+        else:
+            report, sources = _prepare_files(load, progress)
+        report.prepare_s, report.prepare_cpu_s = time.perf_counter() - began, time.process_time() - cpu
+        consignments = _divide(report.load, sources)
+        try:
+            if len(consignments) == 1:
+                _send_here(consignments[0], report, progress, stopped)
+            else:
+                _send_in_processes(consignments, report, progress, stopped)
+        except AssociationError as error:
+            report.troubles.append(": ".join(part for part in (error.trouble.value, error.comment) if part))
+        for part in report.parts:
+            report.troubles += part.troubles
+        return report
+
+
+# ---- preparing
+
+
+def _prepare_template(load: Load, progress: Progress, stack: ExitStack) -> tuple[Report, list[Synthetic]]:
+    seed = secrets.randbelow(2**31) if load.seed is None else load.seed
+    template = StudyTemplate.compile(
+        load.source, Draws(seed), load.syntax, on_progress=lambda done, total: progress("making", done, total)
+    )
+    study = next(synthetic_studies(load.source, seed))
+    count = study.total if load.instances is None else load.instances
+    processes = min(load.processes, count)
+    shared: StudyTemplate | Path = template
+    if processes > 1:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="simlab-", ignore_cleanup_errors=True)))
+        shared = folder / load.source
+        template.save(shared)
+    classes = tuple(dict.fromkeys((series.sop_class, load.syntax) for series in study.series))
+    sources = [
+        Synthetic(shared, seed, 1 + number, processes, (count - number - 1) // processes + 1, classes)
+        for number in range(processes)
+    ]
+    return Report(replace(load, seed=seed), "pre-encoded", count), sources
+
+
+def _prepare_files(load: Load, progress: Progress) -> tuple[Report, list[Files]]:
+    folder = Path(load.source)
+    if not folder.exists():
+        raise UserError(f'"{load.source}" is neither a file or folder nor one of {", ".join(TEMPLATES)}')
+    found, skipped = [], 0
+    try:
+        for path in find_files(folder):
+            instance = recognise(path)
+            if instance is None:
+                skipped += 1
+            else:
+                found.append(instance)
+                if len(found) == load.instances:
+                    break
+            if not len(found) % 100:
+                progress("reading", len(found), load.instances or 0)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror or error}") from error
+    wanted = load.instances or 1
+    if len(found) < wanted:
+        raise UserError(f"{folder} has {len(found)} DICOM files; expected at least {wanted}")
+    processes = min(load.processes, len(found))
+    sources = [Files(tuple(found[number::processes])) for number in range(processes)]
+    return Report(load, "files", len(found), skipped), sources
+
+
+def _divide(load: Load, sources: Sequence[Synthetic | Files]) -> list[Consignment]:
+    """A consignment for each process; associations and rate are divided among them."""
+    processes = len(sources)
+    associations = load.associations or processes
+    interval = processes / load.rate if load.rate else 0.0
+    return [
+        Consignment(
+            load.calling,
+            load.peer,
+            source,
+            max(1, (associations - number - 1) // processes + 1),
+            load.outstanding,
+            load.timeout,
+            interval,
+            interval * number / processes,
+        )
+        for number, source in enumerate(sources)
+    ]
+
+
+# ---- sending
+
+
+def _send_here(consignment: Consignment, report: Report, progress: Progress, stopped: threading.Event) -> None:
+    sender = Sender(consignment)
+    finished = threading.Event()
+
+    def look_after() -> None:
+        while not finished.wait(_POLL):
+            progress("sending", sender.answered, report.requested)
+            if stopped.is_set():
+                sender.stop()
+
+    beside = threading.Thread(target=look_after, name="progress", daemon=True)
+    beside.start()
+    try:
+        report.parts.append(sender.run())
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror or error}") from error
+    finally:
+        finished.set()
+        beside.join()
+    progress("sending", report.parts[-1].answered, report.requested)
+
+
+class _Process:
+    """A process that sends, and what it has said."""
+
+    def __init__(self, consignment: Consignment) -> None:
+        self.said: Queue[Any] = Queue()
+        self.answered = 0
+        self.sent: Sent | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "simlab.lab.sender_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._listening = threading.Thread(target=self._listen, name="sender", daemon=True)
+        self._listening.start()
+        self.tell(pickle.dumps(consignment))
+
+    def tell(self, message: bytes) -> None:
+        """Write to it; it may have gone already."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.write(message)
+            self._process.stdin.flush()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with suppress(EOFError, OSError, pickle.UnpicklingError):
+            while True:
+                self.said.put(pickle.load(self._process.stdout))  # noqa: S301 -- from our own child
+        self.said.put(None)
+
+    def hear(self, timeout: float) -> Any:
+        """What it says next; None if it has ended. Raises queue.Empty."""
+        return self.said.get(timeout=timeout)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        self._listening.join()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+
+
+def _send_in_processes(
+    consignments: Sequence[Consignment], report: Report, progress: Progress, stopped: threading.Event
+) -> None:
+    with ExitStack() as stack:
+        processes = []
+        for consignment in consignments:
+            processes.append(_Process(consignment))
+            stack.callback(processes[-1].close)
+        for process in processes:
+            _await_association(process, stopped)
+        for process in processes:
+            process.tell(b"g")
+        told = False
+        while any(process.sent is None for process in processes):
+            if stopped.is_set() and not told:
+                told = True
+                for process in processes:
+                    process.tell(b"s")
+            for process in processes:
+                _follow(process)
+            progress("sending", sum(process.answered for process in processes), report.requested)
+        report.parts += [process.sent for process in processes if process.sent is not None]
+
+
+def _await_association(process: _Process, stopped: threading.Event) -> None:
+    deadline = time.perf_counter() + START_TIMEOUT
+    while True:
+        try:
+            said = process.hear(_POLL)
+        except Empty:
+            if stopped.is_set():
+                raise KeyboardInterrupt from None
+            if time.perf_counter() > deadline:
+                raise GroupError(f"a sending process has not associated within {START_TIMEOUT:g} s") from None
+            continue
+        if isinstance(said, AssociationError):
+            raise said
+        if said is None:
+            raise GroupError("a sending process has ended before it associated; see above")
+        return
+
+
+def _follow(process: _Process) -> None:
+    """Take in what a process has said, waiting a little for it."""
+    if process.sent is not None:
+        return
+    with suppress(Empty):
+        said = process.hear(_POLL)
+        if isinstance(said, Sent):
+            process.sent, process.answered = said, said.answered
+        elif said is None:
+            raise GroupError("a sending process has ended before its time; see above")
+        else:
+            process.answered = said

@@ -1,0 +1,206 @@
+"""Sending for ``simlab send``: what one process sends, and what came of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+
+from simlab.network.live.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
+from simlab.network.live.directory import Peer
+from simlab.network.live.drive import run_all
+from simlab.network.live.files import stream
+from simlab.network.live.server import KeptInstance
+from simlab.network.live.train import Outgoing, Train
+from simlab.network.live.upper_layer import AssociationError
+from simlab.network.seam import NO_STATUS, StoreStatus
+from simlab.studies.templates import StudyTemplate, synthetic_studies
+
+
+@dataclass(frozen=True, slots=True)
+class Synthetic:
+    """Instances made of a template: studies ``first``, ``first + step`` ... of the seed, ``count`` instances in all."""
+
+    template: StudyTemplate | Path
+    """Or the file that one was saved in."""
+    seed: int
+    first: int
+    step: int
+    count: int
+    classes: tuple[tuple[str, str], ...]
+    """SOP class and transfer syntax of all that is made."""
+
+    def pairs(self) -> Iterable[tuple[str, str]]:
+        """What to propose presentation contexts for."""
+        return self.classes
+
+    def outgoing(self) -> Iterator[Outgoing]:
+        """The instances, one by one."""
+        template = StudyTemplate.load(self.template) if isinstance(self.template, Path) else self.template
+        studies = synthetic_studies(template.protocol, self.seed, self.first, self.step)
+        made = islice(chain.from_iterable(map(template.instances, studies)), self.count)
+        return (Outgoing(reference, syntax, (header, pixels)) for reference, syntax, header, pixels in made)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Instances in files, sent as they are."""
+
+    instances: tuple[KeptInstance, ...]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.instances)
+
+    def pairs(self) -> Iterable[tuple[str, str]]:
+        """What to propose presentation contexts for."""
+        return dict.fromkeys((instance.reference.sop_class, instance.transfer_syntax) for instance in self.instances)
+
+    def outgoing(self) -> Iterator[Outgoing]:
+        """The instances, one by one."""
+        return stream(self.instances)
+
+
+@dataclass(frozen=True, slots=True)
+class Consignment:
+    """What one process is to send, and how."""
+
+    calling: str
+    peer: Peer
+    source: Synthetic | Files
+    associations: int
+    outstanding: int
+    timeout: float
+    interval: float = 0.0
+    """Seconds between two instances, at least; 0 as fast as may be."""
+    delay: float = 0.0
+    """Seconds from the start to the first."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What one process has sent. Times are seconds of ``perf_counter``."""
+
+    started: float
+    finished: float
+    cpu: float
+    """Seconds of processor time between the two."""
+    window: int
+    """Outstanding requests that the peer agreed to; 0 for any number."""
+    bytes: int = 0
+    """Of all data sets that were answered."""
+    latencies: list[float] = field(default_factory=list)
+    """Seconds from when an instance was due, or begun, to its response."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    in_doubt: int = 0
+    unsent: int = 0
+    troubles: list[str] = field(default_factory=list)
+    """What went wrong, one line for each association."""
+
+    @property
+    def answered(self) -> int:
+        """How many instances were answered."""
+        return sum(self.statuses.values())
+
+    def count(self, *wanted: StoreStatus) -> int:
+        """How many were answered in one of these ways."""
+        return sum(number for status, number in self.statuses.items() if StoreStatus.of(status) in wanted)
+
+
+class Sender:
+    """Sends a consignment: associate, then :meth:`run` once."""
+
+    def __init__(self, consignment: Consignment) -> None:
+        """Associate. Raises AssociationError if not all associations are established."""
+        self._consignment = consignment
+        self._outgoing = consignment.source.outgoing()
+        self._stopped = threading.Event()
+        self._trains: list[Train] = []
+        contexts = list(dict.fromkeys(consignment.source.pairs()))[:MAXIMUM_CONTEXTS]
+
+        def associate() -> Requestor | AssociationError:
+            try:
+                return Requestor.open(
+                    consignment.calling,
+                    consignment.peer,
+                    contexts_for(contexts),
+                    timeout=consignment.timeout,
+                    outstanding=consignment.outstanding,
+                )
+            except AssociationError as error:
+                return error
+
+        answers = at_once([associate] * consignment.associations)
+        self._requestors = [answer for answer in answers if isinstance(answer, Requestor)]
+        for error in answers:
+            if isinstance(error, AssociationError):
+                self.close()
+                raise error
+
+    @property
+    def window(self) -> int:
+        """Outstanding requests that the peer agreed to on every association; 0 for any number."""
+        return min((requestor.window for requestor in self._requestors), key=lambda window: window or 1 << 16)
+
+    @property
+    def answered(self) -> int:
+        """How many instances have been answered so far. Asked from any thread."""
+        return sum(len(train.rows) for train in self._trains)
+
+    def stop(self) -> None:
+        """Begin no more instances. Called from any thread."""
+        self._stopped.set()
+
+    def run(self) -> Sent:
+        """Send everything, whichever association is ready for the next instance."""
+        consignment = self._consignment
+        outgoing = self._outgoing
+        started, cpu = time.perf_counter(), time.process_time()
+        if consignment.interval:
+            outgoing = _spaced(outgoing, started + consignment.delay, consignment.interval)
+
+        def proceed(_: object) -> bool:
+            return not self._stopped.is_set()
+
+        self._trains = [
+            requestor.train(time.perf_counter, consignment.timeout, proceed, outgoing=outgoing)
+            for requestor in self._requestors
+        ]
+        run_all(self._trains)
+        sent = Sent(started, time.perf_counter(), time.process_time() - cpu, self.window)
+        for requestor, train in zip(self._requestors, self._trains, strict=True):
+            requestor.unhitch(train)
+            _count(sent, train)
+        sent.unsent = consignment.source.count - sent.answered - sent.in_doubt
+        return sent
+
+    def close(self) -> None:
+        """Release what is associated and was not run."""
+        for requestor in self._requestors:
+            requestor.close()
+
+
+def _spaced(outgoing: Iterable[Outgoing], first: float, interval: float) -> Iterator[Outgoing]:
+    """Each instance with the time at which it is due."""
+    for number, instance in enumerate(outgoing):
+        yield replace(instance, due=first + number * interval)
+
+
+def _count(sent: Sent, train: Train) -> None:
+    rows = train.rows
+    for size, syntax, started, finished, status in zip(
+        rows.bytes, rows.transfer_syntax, rows.started, rows.finished, rows.status, strict=True
+    ):
+        if status != NO_STATUS:
+            sent.bytes += size
+            sent.latencies.append(finished - started)
+            sent.statuses[status] += 1
+        elif syntax:
+            sent.in_doubt += 1
+    if train.comment or train.trouble.value:
+        sent.troubles.append(": ".join(part for part in (train.trouble.value, train.comment) if part))

@@ -1,0 +1,297 @@
+"""One association that a peer requested, from its connection to its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pynetdicom import evt
+from pynetdicom.dimse_primitives import C_ECHO, C_GET, C_MOVE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE, AsynchronousOperationsWindowNegotiation
+from pynetdicom.transport import AddressInformation, AssociationSocket
+
+from simlab.network.live.handlers import STORAGE_SOP_CLASSES
+from simlab.network.live.handover import GiveBack
+from simlab.network.live.pdus import ProtocolError
+from simlab.network.live.reception import Reception
+from simlab.network.live.upper_layer import RECEIVE_BYTES, AssociationError, ThreadlessAssociation
+
+if TYPE_CHECKING:
+    from simlab.network.live.acceptor import Acceptor
+
+T = TypeVar("T")
+
+_local = threading.local()
+
+
+class Accepted:
+    """A connection on its acceptor's thread, which calls all methods but :meth:`ask`.
+
+    What may take long is *lent* to a thread of its own. That thread alone reads then, until it gives the association
+    back.
+    """
+
+    def __init__(self, acceptor: Acceptor, connection: socket, address: Any) -> None:
+        self.name = uuid.uuid4().hex
+        self._acceptor = acceptor
+        self._connection = connection
+        self._lent = False
+        self._waiting: deque[Callable[[], None]] = deque()
+        """Work that waits until the association is given back."""
+        self._rest = b""
+        """Bytes that were received together with a message which is being served."""
+        self._reception: Reception | None = None
+        self._heard = time.perf_counter()
+        connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        connection.setblocking(False)
+        self.association = self._make_association(connection, address)
+        self._dul = self.association.dul
+        self._dul.send_timeout = 0
+        self._dul.pauses = True
+        self._dul.start()
+        acceptor.loop.add_reader(connection, self._receive)
+
+    def _make_association(self, connection: socket, address: Any) -> ThreadlessAssociation:
+        acceptor, entity = self._acceptor, self._acceptor.entity
+        association = ThreadlessAssociation(entity, "acceptor")
+        association.set_socket(AssociationSocket(association, client_socket=connection))
+        association.acceptor.maximum_length = acceptor.listening.maximum_length
+        association.acceptor.ae_title = entity.ae_title
+        association.acceptor.address_info = AddressInformation.from_tuple(connection.getsockname())
+        association.acceptor.implementation_class_uid = entity.implementation_class_uid
+        association.acceptor.implementation_version_name = entity.implementation_version_name
+        association.acceptor.supported_contexts = acceptor.contexts
+        association.requestor.address_info = AddressInformation.from_tuple(address)
+        for event, handler in acceptor.handlers:
+            association.bind(event, handler)
+        return association
+
+    # ---- on the acceptor's thread
+
+    def _receive(self) -> None:
+        buffer = _shared_buffer()
+        try:
+            size = self._connection.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        self._heard = time.perf_counter()
+        self._take_in(buffer[:size])
+
+    def _take_in(self, data: memoryview) -> None:
+        try:
+            used = self._dul.take_in(data)
+        except BaseException:
+            self.association.abort()
+            self._leave_if_ended()
+            raise
+        self._rest = bytes(data[used:])
+        self._act()
+
+    def _act(self) -> None:
+        """Do what has become possible by what came."""
+        association = self.association
+        primitive = self._dul.peek_next_pdu()
+        if isinstance(primitive, A_ASSOCIATE):
+            self._dul.receive_pdu()
+            self._negotiate(primitive)
+        elif isinstance(primitive, A_RELEASE) and association.acse.is_release_requested():
+            association.acse.send_release(is_response=True)
+            association.is_released, association.is_established = True, False
+        if self._leave_if_ended():
+            return
+        requests = association.dimse.requests
+        if requests and isinstance(requests[0][1], C_ECHO):
+            context_id, request = requests.popleft()
+            association._serve_request(request, context_id)
+            self._go_on()
+        elif requests:
+            self.lend(self._serve)
+
+    def _go_on(self) -> None:
+        """A message has been served: take in what came behind it."""
+        self._dul.parser.paused = False
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._take_in(memoryview(rest))
+        else:
+            self._act()
+
+    def _negotiate(self, request: A_ASSOCIATE) -> None:
+        association, acceptor = self.association, self._acceptor
+        association.requestor.primitive = request
+        evt.trigger(association, evt.EVT_REQUESTED, {})
+        if acceptor.established >= acceptor.listening.maximum_associations:
+            association.requestor.ae_title = request.calling_ae_title
+            association.acse.send_reject(0x02, 0x03, 0x02)
+            return
+        window = self._negotiate_window()
+        association.acse.negotiate_association()
+        if association.is_established and acceptor.receiving is not None:
+            contexts = {
+                int(context.context_id): (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+                for context in association.accepted_contexts
+                if context.as_scp and context.abstract_syntax in STORAGE_SOP_CLASSES
+            }
+            calling = str(association.requestor.ae_title)
+            # What comes while a receiver has the association is the receiver's; after that it is ours.
+            self._reception = Reception(acceptor.receiving, contexts, calling, window, self._dul.send_at_once)
+            self._dul.store = self._reception.begin
+            if contexts and acceptor.receivers:
+                self._lent = True
+                acceptor.loop.remove_reader(self._connection)
+                acceptor.receivers.hand_over(self, contexts, calling, window)
+
+    def take_back(self, came: GiveBack) -> None:
+        """A receiver has met what is not its business: from here on the association stays with us."""
+        self._rest = came.rest
+        try:
+            if came.closed:
+                self._dul.take_in(memoryview(b""))
+            elif came.silent:
+                self.association.abort()
+            elif came.broken:
+                self._dul.refuse()
+            elif came.message is not None:
+                self._dul.message(*came.message)
+            elif came.control is not None:
+                self._dul.control(*came.control)
+        except ProtocolError:
+            self._dul.refuse()
+        self._resume()
+
+    def _negotiate_window(self) -> int:
+        """Grant as many outstanding operations as both want; returns how many the peer may have, 0 for any number."""
+        offered, performed = self.association.requestor.asynchronous_operations
+        ours = self._acceptor.listening.outstanding
+        if (offered, performed) == (1, 1):
+            return 1
+        granted = min(offered or ours, ours or offered)
+        item = AsynchronousOperationsWindowNegotiation()
+        item.maximum_number_operations_invoked, item.maximum_number_operations_performed = granted, 1
+        self.association.acceptor.add_negotiation_item(item)
+        return granted
+
+    def abort_if_idle(self) -> None:
+        """Abort if nothing has come for too long, and the peer does not wait for us."""
+        waits = self._lent or (self._reception is not None and self._reception.outstanding > 0)
+        if not waits and time.perf_counter() - self._heard > self._acceptor.idle_timeout:
+            if self.association.is_established:
+                self.association.abort()
+            else:
+                self.association.kill()
+            self._leave_if_ended()
+
+    def _leave_if_ended(self) -> bool:
+        """Forget a connection that is closed."""
+        if self._dul.is_alive():
+            return False
+        self._acceptor.loop.remove_reader(self._connection)
+        self._acceptor.associations.discard(self)
+        self.association.kill()
+        while self._waiting:
+            self._waiting.popleft()()
+        return True
+
+    # ---- on threads of its own
+
+    def lend(self, work: Callable[[], None]) -> None:
+        """Have something done on a thread that has the association to itself; in its turn, if there is one already."""
+        if self._lent:
+            self._waiting.append(work)
+        elif not self._dul.is_alive():
+            work()
+        else:
+            self._lent = True
+            self._acceptor.loop.remove_reader(self._connection)
+            threading.Thread(target=self._work, args=(work,), name="serve", daemon=True).start()
+
+    def _work(self, work: Callable[[], None]) -> None:
+        dul = self._dul
+        dul.pauses = False
+        dul.send_timeout = self.association.network_timeout
+        try:
+            dul.parser.paused = False
+            rest, self._rest = self._rest, b""
+            if rest:
+                dul.take_in(memoryview(rest))
+            work()
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 -- a bug, which ends the run where somebody listens
+            self.association.abort()
+            self._acceptor.on_bug(error)
+        finally:
+            with suppress(RuntimeError):  # the acceptor has been closed meanwhile
+                self._acceptor.loop.call_soon_threadsafe(self._resume)
+
+    def _serve(self) -> None:
+        """Serve the requests that have come."""
+        association = self.association
+        while association.dimse.requests and association.is_established:
+            context_id, request = association.dimse.requests.popleft()
+            context = association._accepted_cx.get(context_id)
+            retrieve = self._acceptor.retrieve
+            if isinstance(request, C_MOVE | C_GET) and context is not None and retrieve is not None:
+                association.dimse.cancel_req = {}
+                with suppress(AssociationError):  # the peer is gone, and nobody else has to hear of it
+                    retrieve(association, request, context)
+                association.dimse.cancel_req = {}
+            else:
+                association._serve_request(request, context_id)
+
+    def _resume(self) -> None:
+        """Have the association on the acceptor's thread again, unless somebody waits for it."""
+        self._lent = False
+        self._heard = time.perf_counter()
+        if self._leave_if_ended():
+            return
+        if self._waiting:
+            self.lend(self._waiting.popleft())
+            return
+        self._dul.pauses = True
+        self._dul.send_timeout = 0
+        self._connection.setblocking(False)
+        self._acceptor.loop.add_reader(self._connection, self._receive)
+        if self._dul.parser.paused and not self.association.dimse.requests:
+            self._go_on()
+        else:
+            self._act()
+
+    # ---- any thread
+
+    def ask(self, send: Callable[[], T], timeout: float) -> T | None:
+        """Send a request on this association, in its turn. None if the association has ended, or does meanwhile."""
+        answer: Future[T | None] = Future()
+
+        def work() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            result = None
+            with suppress(AssociationError, RuntimeError, ValueError):  # it ended, or has no such context
+                if self.association.is_established:
+                    result = send()
+            answer.set_result(result)
+
+        with suppress(RuntimeError, TimeoutError, CancelledError):
+            self._acceptor.loop.call_soon_threadsafe(self.lend, work)
+            return answer.result(timeout)
+        if not answer.cancel():
+            with suppress(TimeoutError):
+                return answer.result(timeout)
+        return None
+
+
+def _shared_buffer() -> memoryview:
+    """The receive buffer of a thread: what is in it is used up before the next connection is read."""
+    buffer: memoryview | None = getattr(_local, "buffer", None)
+    if buffer is None:
+        buffer = _local.buffer = memoryview(bytearray(16 * RECEIVE_BYTES))
+    return buffer

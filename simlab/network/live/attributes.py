@@ -1,0 +1,88 @@
+"""Attributes of a received instance as plain values: those in front of the pixels.
+
+Bytes of strangers are read leniently: values are taken as they are, never validated, since an odd date is no reason to
+refuse an image.
+"""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from functools import lru_cache
+from io import BytesIO
+from typing import NamedTuple, cast
+
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from simlab.network.live.elements import Elements, UnusualError, Wanted, read, walk
+from simlab.network.live.identifiers import encodings_of, texts_of
+from simlab.network.live.server import ReceivedInstance
+from simlab.network.matching import value_representation
+from simlab.network.query import Identifier, Value
+
+
+class UnreadableError(Exception):
+    """A data set cannot be understood. ``str(error)`` says why, in few enough words for an Error Comment."""
+
+
+def read_attributes(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> Identifier:
+    """The wanted attributes that have a value; ``head`` is what the data set begins with, or all of it.
+
+    Values of text are read by Specific Character Set if that is wanted too. Raises UnreadableError if what stands in
+    front of the pixels cannot be parsed.
+    """
+    try:
+        order = "<" if _encoding(instance.transfer_syntax).little_endian else ">"
+        return _attributes(_elements(instance, head, wanted), ["iso8859"], order)
+    except Exception as error:  # a stranger's bytes make a parser raise whatever it may, and all of it means the same
+        raise UnreadableError(f"data set cannot be parsed: {type(error).__name__}") from error
+
+
+def _elements(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> Elements:
+    implicit, little_endian, deflated = _encoding(instance.transfer_syntax)
+    whole = len(head) >= instance.size - instance.data_set_offset
+    if little_endian and not deflated:
+        with suppress(UnusualError):
+            return walk(head, wanted, implicit=implicit, whole=whole)
+    with BytesIO(head) if whole else instance.path.open("rb") as stream:
+        stream.seek(0 if whole else instance.data_set_offset)
+        parsed = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read())) if deflated else stream
+        return read(parsed, wanted, implicit=implicit, little_endian=little_endian)
+
+
+class _Encoding(NamedTuple):
+    """What a transfer syntax says of the elements (PS3.5 annex A)."""
+
+    implicit: bool
+    little_endian: bool
+    deflated: bool
+
+
+@lru_cache(maxsize=256)
+def _encoding(transfer_syntax: str) -> _Encoding:
+    syntax = UID(transfer_syntax)
+    return _Encoding(syntax.is_implicit_VR, syntax.is_little_endian, syntax == DeflatedExplicitVRLittleEndian)
+
+
+def _attributes(elements: Elements, encodings: list[str], order: str) -> Identifier:
+    if named := elements.get("SpecificCharacterSet"):
+        encodings = _encodings(cast("bytes", named))
+    found: dict[str, Value] = {}
+    for keyword, raw in elements.items():
+        if not raw:
+            continue
+        if isinstance(raw, tuple):
+            found[keyword] = tuple(_attributes(item, encodings, order) for item in raw)
+            continue
+        texts = texts_of(raw, value_representation(keyword), encodings, order)
+        if len(texts) > 1:
+            found[keyword] = tuple(text.strip(" \0") for text in texts)
+        elif texts and (text := texts[0].strip(" \0")):
+            found[keyword] = text
+    return found
+
+
+@lru_cache(maxsize=256)
+def _encodings(named: bytes) -> list[str]:
+    """Python's names of a Specific Character Set."""
+    return encodings_of(term.strip(" \0") for term in texts_of(named, "CS", []))

@@ -1,0 +1,90 @@
+"""Messages and open sockets between a node's process and its receivers, over a pair of Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+AVAILABLE = hasattr(socket, "send_fds")
+"""Whether this system can pass an open socket to another process in this way. Windows cannot."""
+
+_LENGTH = 4
+_CHUNK = 1 << 18
+_MOST_DESCRIPTORS = 32
+
+
+class Channel:
+    """One end. Used on the thread of its event loop alone; sending never waits."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        end: socket.socket,
+        received: Callable[[Any, socket.socket | None], None],
+        closed: Callable[[], None],
+    ) -> None:
+        """``received`` gets each message, and the socket that came with it; ``closed`` hears of the other end's end."""
+        self._loop = loop
+        self._end = end
+        self._received = received
+        self._closed = closed
+        self._unread = bytearray()
+        self._descriptors: deque[int] = deque()
+        self._unsent: deque[tuple[memoryview, int | None]] = deque()
+        end.setblocking(False)
+        loop.add_reader(end, self._read)
+
+    def send(self, message: Any, passed: socket.socket | None = None) -> None:
+        """Send a message, and a duplicate of an open socket with it. Messages arrive in order."""
+        content = pickle.dumps((message, passed is not None), pickle.HIGHEST_PROTOCOL)
+        descriptor = None if passed is None else passed.fileno()
+        waiting = bool(self._unsent)
+        self._unsent.append((memoryview(len(content).to_bytes(_LENGTH, "big") + content), descriptor))
+        if not waiting:
+            self._write()
+
+    def close(self) -> None:
+        """Close this end; the other one hears of it."""
+        self._loop.remove_reader(self._end)
+        self._loop.remove_writer(self._end)
+        self._end.close()
+        while self._descriptors:
+            socket.close(self._descriptors.popleft())
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                content, descriptor = self._unsent[0]
+                # A descriptor travels with the first byte of its message.
+                descriptors = [] if descriptor is None else [descriptor]
+                sent = socket.send_fds(self._end, [content], descriptors) if descriptors else self._end.send(content)
+                if sent == len(content):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = (content[sent:], None)
+        except BlockingIOError:
+            self._loop.add_writer(self._end, self._write)
+            return
+        except OSError:  # the other end is gone: reading tells
+            self._unsent.clear()
+        self._loop.remove_writer(self._end)
+
+    def _read(self) -> None:
+        data = b""
+        with suppress(OSError):
+            data, descriptors, _, _ = socket.recv_fds(self._end, _CHUNK, _MOST_DESCRIPTORS)
+            self._descriptors += descriptors
+        if not data:
+            self.close()
+            self._closed()
+            return
+        self._unread += data
+        while (end := _LENGTH + int.from_bytes(self._unread[:_LENGTH], "big")) <= len(self._unread) > _LENGTH:
+            message, has_socket = pickle.loads(memoryview(self._unread)[_LENGTH:end])  # noqa: S301 -- our own process
+            del self._unread[:end]
+            self._received(message, socket.socket(fileno=self._descriptors.popleft()) if has_socket else None)

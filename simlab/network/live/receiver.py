@@ -1,0 +1,202 @@
+"""A receiver: a process that has only to receive, for a node whose own process would be kept busy by it.
+
+Python runs one thread at a time, so one process receives no faster than one core can. The node's process takes in and
+negotiates associations, and hands those on which C-STOREs may come to its receivers, which write the instances and read
+what the node must know of them. What the node holds and decides stays in its own process: a receiver asks it about
+every instance. Whatever is no C-STORE, be it a C-ECHO or the end of the association, goes back to the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Any
+
+from simlab.network.live.channel import Channel
+from simlab.network.live.command_sets import NO_DATA_SET, read_command
+from simlab.network.live.descriptors import raise_descriptor_limit
+from simlab.network.live.handover import GiveBack, Instances, Responses, Setup, TakeOver
+from simlab.network.live.pdus import DataSink, Gathering, PDUParser, ProtocolError
+from simlab.network.live.reception import SYNCING_THREADS, Receiving, Reception
+from simlab.network.live.server import ReceivedInstance, Respond
+
+BUFFER_BYTES = 1 << 20
+
+
+class Receiver:
+    """The process's loop, its associations, and the instances that the node has been asked about."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._thread = threading.get_ident()
+        self.loop = asyncio.SelectorEventLoop()
+        self.loop.set_exception_handler(self._exception)
+        self.channel = Channel(self.loop, end, self._received, self.loop.stop)
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
+        self.receiving: Receiving | None = None
+        self._idle_timeout = 0.0
+        self._associations: set[_Association] = set()
+        self._numbers = count()
+        self._asked: dict[int, Respond] = {}
+        self._to_ask: list[tuple[int, ReceivedInstance, Any]] = []
+
+    def run(self) -> None:
+        """Receive until the node's process closes the channel."""
+        self.loop.run_forever()
+
+    def _exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A bug: say so, and end, which the node's process notices."""
+        error = context.get("exception")
+        print("".join(traceback.format_exception(error)) if error else context.get("message"), file=sys.stderr)
+        os._exit(1)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have something done on the loop's thread."""
+        if threading.get_ident() == self._thread:
+            function()
+        else:
+            self.loop.call_soon_threadsafe(function)
+
+    def leave(self, association: _Association) -> None:
+        """Forget an association that has been given back."""
+        self._associations.discard(association)
+
+    def _received(self, message: Any, connection: socket.socket | None) -> None:
+        match message:
+            case Responses(responses):
+                for number, status in responses:
+                    self._asked.pop(number)(status)
+            case TakeOver():
+                assert connection is not None
+                assert self.receiving is not None
+                self._associations.add(_Association(self, self.receiving, message, connection))
+            case Setup(storage, idle_timeout):
+                syncing = ThreadPoolExecutor(SYNCING_THREADS, "sync")
+                self.receiving = Receiving(storage, self._deliver, syncing)
+                self._idle_timeout = idle_timeout
+                self._look_for_silence()
+
+    def _deliver(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
+        """Ask the node, from any thread."""
+        self.call(partial(self._ask, instance, examined, respond))
+
+    def _ask(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
+        number = next(self._numbers)
+        self._asked[number] = respond
+        if not self._to_ask:
+            self.loop.call_soon(self._ask_all)  # once the other connections that are ready have been read
+        self._to_ask.append((number, instance, examined))
+
+    def _ask_all(self) -> None:
+        instances, self._to_ask = self._to_ask, []
+        self.channel.send(Instances(instances))
+
+    def _look_for_silence(self) -> None:
+        heard_before = time.perf_counter() - self._idle_timeout
+        for association in tuple(self._associations):
+            if association.heard < heard_before and not association.reception.outstanding:
+                association.give_back(GiveBack(association.number, silent=True))
+        self.loop.call_later(min(1.0, self._idle_timeout / 4), self._look_for_silence)
+
+
+class _Association:
+    """An association that has been taken over, until it is given back."""
+
+    def __init__(self, receiver: Receiver, receiving: Receiving, request: TakeOver, connection: socket.socket) -> None:
+        self.number = request.association
+        self.heard = time.perf_counter()
+        self.reception = Reception(receiving, request.contexts, request.calling, request.window, self._send)
+        self._receiver = receiver
+        self._connection = connection
+        self._parser = PDUParser(self, request.maximum_length)
+        self._result: GiveBack | None = None
+        connection.setblocking(False)
+        receiver.loop.add_reader(connection, self._receive)
+
+    def _receive(self) -> None:
+        buffer = self._receiver.buffer
+        try:
+            size = self._connection.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        self.heard = time.perf_counter()
+        if size:
+            self._take_in(buffer[:size])
+        else:
+            self.give_back(GiveBack(self.number, closed=True))
+
+    def _take_in(self, data: memoryview) -> None:
+        try:
+            used = self._parser.feed(data)
+        except ProtocolError as error:
+            self.give_back(GiveBack(self.number, broken=str(error)))
+        else:
+            if self._result is not None:
+                self.give_back(replace(self._result, rest=bytes(data[used:])))
+
+    def command(self, context_id: int, command: bytes) -> DataSink | None:
+        """A command set came. One that is no C-STORE-RQ goes to the node, with its data set."""
+        if (sink := self.reception.begin(context_id, command)) is not None:
+            return sink
+        if read_command(command).data_set_type != NO_DATA_SET:
+            return Gathering(lambda data: self._end(message=(context_id, command, data)))
+        self._end(message=(context_id, command, None))
+        return None
+
+    def control(self, kind: int, content: bytes) -> None:
+        """Any other PDU goes to the node."""
+        self._end(control=(kind, content))
+
+    def _end(self, **came: Any) -> None:
+        self._result = GiveBack(self.number, **came)
+        self._parser.paused = True
+
+    def give_back(self, result: GiveBack) -> None:
+        """Let the node have the association, once everything that came on it has been answered."""
+        self._result = result
+        self._parser.give_up()
+        self._receiver.loop.remove_reader(self._connection)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._result is not None and not self.reception.outstanding:
+            self._receiver.channel.send(self._result)
+            self._receiver.leave(self)
+            self._connection.close()  # the node has its own duplicate
+
+    def _send(self, pdu: bytes) -> None:
+        """Send a response; a peer that reads so little that it does not fit is cut off."""
+        try:
+            whole = self._connection.send(pdu) == len(pdu)
+        except OSError:
+            whole = False
+        if not whole:
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+        if self._result is not None:
+            self._receiver.call(self._leave)
+
+
+def main() -> None:
+    """Run in a process of its own: ``python -m simlab.network.live.receiver DESCRIPTOR``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the node tells us to end
+    raise_descriptor_limit()
+    Receiver(socket.socket(fileno=int(sys.argv[1]))).run()
+    os._exit(0)  # files that are being synced are nobody's any more
+
+
+if __name__ == "__main__":
+    main()

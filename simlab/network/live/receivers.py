@@ -1,0 +1,132 @@
+"""A node's receivers: processes started, associations handed to them, instances taken from them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from simlab.network.live.channel import AVAILABLE, Channel
+from simlab.network.live.handover import GiveBack, Instances, Responses, Setup, TakeOver
+from simlab.network.live.reception import Deliver
+from simlab.network.seam import Status
+
+if TYPE_CHECKING:
+    from simlab.network.live.accepted import Accepted
+
+EXIT_TIME = 2.0
+"""Seconds that a receiver gets to end; then it is killed."""
+
+
+class Receivers:
+    """The receivers of one acceptor. Used on its thread alone, but for :meth:`wait`."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        number: int,
+        setup: Setup,
+        deliver: Deliver,
+        on_bug: Callable[[BaseException], None],
+    ) -> None:
+        """Start ``number`` processes; none where the system cannot pass open sockets between processes (Windows)."""
+        self._receivers = [_Receiver(loop, setup, deliver, on_bug) for _ in range(number if AVAILABLE else 0)]
+
+    def __bool__(self) -> bool:
+        return bool(self._receivers)
+
+    def hand_over(self, accepted: Accepted, contexts: Mapping[int, tuple[str, str]], calling: str, window: int) -> None:
+        """Let the receiver with the fewest associations receive on this one."""
+        min(self._receivers, key=lambda receiver: len(receiver.associations)).take_over(
+            accepted, contexts, calling, window
+        )
+
+    def close(self) -> None:
+        """Let the processes end."""
+        for receiver in self._receivers:
+            receiver.close()
+
+    def wait(self) -> None:
+        """Wait until they have ended, within a bound. Called on any thread."""
+        for receiver in self._receivers:
+            receiver.wait()
+
+
+class _Receiver:
+    """One process, as the node sees it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        setup: Setup,
+        deliver: Deliver,
+        on_bug: Callable[[BaseException], None],
+    ) -> None:
+        self.associations: dict[int, Accepted] = {}
+        self._loop = loop
+        self._deliver = deliver
+        self._on_bug = on_bug
+        self._numbers = count()
+        self._responses: list[tuple[int, Status]] = []
+        self._closing = False
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "simlab.network.live.receiver", str(theirs.fileno())]
+            self._process = subprocess.Popen(  # noqa: S603 -- our own module
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            )
+        self._channel = Channel(loop, ours, self._received, self._closed)
+        self._channel.send(setup)
+
+    def take_over(self, accepted: Accepted, contexts: Mapping[int, tuple[str, str]], calling: str, window: int) -> None:
+        number = next(self._numbers)
+        self.associations[number] = accepted
+        length = accepted.association.acceptor.maximum_length or 0
+        request = TakeOver(number, contexts, calling, window, length)
+        self._channel.send(request, accepted.association.dul.connection)
+
+    def _received(self, message: Any, _: socket.socket | None) -> None:
+        match message:
+            case Instances(instances):
+                for number, instance, examined in instances:
+                    self._deliver(instance, examined, self._responder(number))
+            case GiveBack():
+                self.associations.pop(message.association).take_back(message)
+
+    def _responder(self, number: int) -> Callable[[Status], None]:
+        """What the node calls, on any thread, to respond to an instance."""
+
+        def respond(status: Status) -> None:
+            self._responses.append((number, status))
+            if len(self._responses) == 1:  # the others of the same group go with it
+                with contextlib.suppress(RuntimeError):  # the acceptor has been closed
+                    self._loop.call_soon_threadsafe(self._respond)
+
+        return respond
+
+    def _respond(self) -> None:
+        responses, self._responses = self._responses, []
+        self._channel.send(Responses(responses))
+
+    def _closed(self) -> None:
+        """The process is gone: so is what it was in the middle of."""
+        for accepted in self.associations.values():
+            accepted.association.abort()
+        if not self._closing:
+            self._on_bug(RuntimeError(f"a receiver has ended, with exit code {self._process.poll()}"))
+
+    def close(self) -> None:
+        self._closing = True
+        self._channel.close()
+
+    def wait(self) -> None:
+        try:
+            self._process.wait(EXIT_TIME)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

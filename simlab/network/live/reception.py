@@ -1,0 +1,214 @@
+"""C-STOREs as they come in on one association: each data set streamed into a file, answered when that is durable.
+
+What happens to an instance, and on which thread:
+
+    the thread that reads      open a file, write each piece as it comes, close it
+    a thread that syncs        (durability fsync only) fsync the file
+    either of them             examine the file, deliver it to the node
+    any                        respond, once the node has said what the response is
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+from simlab.network.live.command_sets import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
+from simlab.network.live.file_format import file_header
+from simlab.network.live.pdus import DataSink, ProtocolError, Reason
+from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Respond, Storage
+from simlab.network.seam import SUCCESS, Status
+from simlab.studies.study import InstanceReference
+
+SYNCING_THREADS = 16
+"""How many files are synced to the disk at once: disks do that side by side."""
+
+OUT_OF_RESOURCES = 0xA700
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+
+_numbers = count()
+_BINARY = getattr(os, "O_BINARY", 0)
+"""Windows opens files as text otherwise."""
+
+
+class Deliver(Protocol):
+    """Hands a received instance to the node that is to keep it."""
+
+    def __call__(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
+        """``examined`` is what the storage's ``examine`` made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receiving:
+    """How a node receives: the same for all of its associations."""
+
+    storage: Storage
+    deliver: Deliver
+    syncing: Executor
+    """Runs what waits for the disk."""
+
+
+class Reception:
+    """The C-STORE requests of one association."""
+
+    def __init__(
+        self,
+        receiving: Receiving,
+        contexts: Mapping[int, tuple[str, str]],
+        calling: str,
+        window: int,
+        send: Callable[[bytes], None],
+    ) -> None:
+        """``contexts`` has the SOP class and the transfer syntax of each context ID on which we store.
+
+        ``window`` is the negotiated number of outstanding operations, 0 for any; ``send`` sends a whole PDU from any
+        thread, without waiting.
+        """
+        self.outstanding = 0
+        """Requests begun and not yet answered."""
+        self._receiving = receiving
+        self._contexts = contexts
+        self._calling = calling
+        self._window = window
+        self._send = send
+
+    def begin(self, context_id: int, command: bytes) -> DataSink | None:
+        """Where the data set of a C-STORE-RQ goes; None if the command is none. Raises ProtocolError."""
+        request = read_command(command)
+        if request.field != C_STORE_RQ:
+            return None
+        if request.data_set_type == NO_DATA_SET:
+            raise ProtocolError(Reason.INVALID_PARAMETER, "a C-STORE request without a data set")
+        if 0 < self._window <= self.outstanding:
+            raise ProtocolError(Reason.UNEXPECTED_PDU, f"more than {self._window} operations outstanding")
+        context = self._contexts.get(context_id)
+        if context is None:
+            raise ProtocolError(Reason.INVALID_PARAMETER, f"no accepted presentation context {context_id}")
+        sop_class, syntax = context
+        reference = InstanceReference(_text(request.sop_class), _text(request.sop_instance))
+        self.outstanding += 1
+        sink = _Writing(self, context_id, request, reference, syntax)
+        if reference.sop_class != sop_class:
+            sink.status = Status(SOP_CLASS_NOT_SUPPORTED, "not the SOP class of the presentation context")
+        else:
+            sink.open()
+        return sink
+
+    def respond(self, context_id: int, request: Command, status: Status) -> None:
+        """Send a C-STORE-RSP."""
+        self.outstanding -= 1
+        self._send(store_response(context_id, request, status))
+
+
+class _Writing:
+    """One data set on its way into a file."""
+
+    def __init__(
+        self, reception: Reception, context_id: int, request: Command, reference: InstanceReference, syntax: str
+    ) -> None:
+        self.status: Status | None = None
+        """Set once it is known that the instance cannot be kept; what is left of it is then received for nothing."""
+        self._reception = reception
+        self._receiving = reception._receiving
+        self._context_id = context_id
+        self._request = request
+        self._reference = reference
+        self._syntax = syntax
+        self._path = self._receiving.storage.folder / f"{os.getpid()}-{next(_numbers)}.part"
+        self._file = -1
+        self._offset = 0
+        self._size = 0
+        self._head = bytearray()
+
+    def open(self) -> None:
+        """Begin the file."""
+        header = file_header(self._reference, self._syntax, self._reception._calling)
+        self._offset = len(header)
+        try:
+            self._file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _BINARY, 0o666)
+            self._put(header)
+        except OSError as error:
+            self._fail(error)
+
+    def write(self, piece: memoryview) -> None:
+        """Write a piece of the data set."""
+        if self.status is not None:
+            return
+        if len(self._head) < HEAD_BYTES:
+            self._head += piece[: HEAD_BYTES - len(self._head)]
+        try:
+            self._put(piece)
+        except OSError as error:
+            self._fail(error)
+
+    def _put(self, piece: bytes | memoryview) -> None:
+        self._size += len(piece)
+        while written := os.write(self._file, piece):
+            if written == len(piece):
+                break
+            piece = piece[written:]
+
+    def _fail(self, error: OSError) -> None:
+        self.status = Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64])
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Leave nothing behind."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+            with suppress(OSError):
+                self._path.unlink()
+
+    def end(self) -> None:
+        """All of it is there."""
+        if self.status is not None:
+            self._respond(self.status)
+        elif self._receiving.storage.durability is Durability.FSYNC:
+            self._receiving.syncing.submit(self._sync)
+        else:
+            os.close(self._file)
+            self._deliver()
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            self._fail(error)
+            self._respond(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
+            return
+        os.close(self._file)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        respond: Respond = self._respond
+        storage = self._receiving.storage
+        if storage.durability is Durability.NONE:
+            self._respond(Status(SUCCESS))
+            respond = _already_answered
+        instance = ReceivedInstance(
+            self._reference, self._syntax, self._reception._calling, self._path, self._offset, self._size
+        )
+        self._receiving.deliver(instance, storage.examine(instance, bytes(self._head)), respond)
+
+    def _respond(self, status: Status) -> None:
+        self._reception.respond(self._context_id, self._request, status)
+
+
+def _already_answered(_: Status) -> None:
+    """With durability ``none`` the sender has been told, whatever comes of it."""
+
+
+def _text(uid: bytes) -> str:
+    return uid.rstrip(b"\0 ").decode("ascii", "replace")
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Files that were being received when a process ended."""
+    return list(folder.glob("*.part"))

@@ -1,0 +1,361 @@
+"""pynetdicom's upper layer without its threads: whoever waits for the peer runs it.
+
+pynetdicom gives every association two threads that look for work a thousand times a second, and that may take a message
+off a queue before the caller who waits for it does. Here an association is an object without threads. Its state machine
+(PS3.8 section 9.2), ACSE, DIMSE and service classes are pynetdicom's; what drives them is a call that waits for the
+peer, on the thread that waits: an idle association costs nothing, and nobody can be overtaken.
+
+One thread at a time reads. Any thread may send or abort meanwhile.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
+from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
+from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu_primitives import A_RELEASE, P_DATA
+from pynetdicom.transport import AssociationSocket
+
+from simlab.network.live.command_sets import NO_DATA_SET, read_command
+from simlab.network.live.pdus import DataSink, Gathering, PDUParser, ProtocolError, Reason
+from simlab.network.seam import Trouble
+
+RECEIVE_BYTES = 65536
+
+MOST_CANCELS = 10
+"""C-CANCEL requests that are kept at a time."""
+
+_ESTABLISHED, _RELEASING, _CLOSING, _IDLE = "Sta6", "Sta7", "Sta13", "Sta1"
+
+
+class AssociationError(Exception):
+    """An association failed. Never leaves the live data plane: operations turn it into an Outcome."""
+
+    def __init__(self, trouble: Trouble, comment: str = "") -> None:
+        super().__init__(trouble, comment)
+        self.trouble = trouble
+        self.comment = comment
+
+
+StoreSink = Callable[[int, bytes], DataSink | None]
+"""Where the data set of a C-STORE-RQ goes, given its context ID and command set; None: the command is no C-STORE-RQ."""
+
+
+class UpperLayer(DULServiceProvider):
+    """The upper layer of one association, run by whoever waits for it."""
+
+    socket: AssociationSocket
+
+    def __init__(self, association: ThreadlessAssociation) -> None:
+        super().__init__(association)
+        self._acting = threading.RLock()
+        self._ended = False
+        self.store: StoreSink = lambda _context_id, _command: None
+        """Takes C-STORE requests past pynetdicom."""
+        self.send_timeout: float | None = association.network_timeout
+        """Seconds that sending may wait for the peer to read."""
+        self.pauses = False
+        """Whether to stop after each message for pynetdicom, until it has been served."""
+        self.connection: socket.socket | None = None
+        """As it was given to us; pynetdicom forgets its own reference, in places without closing it."""
+        self.timed_out = False
+        """Whether the peer has failed to read what we sent."""
+        self._parser: PDUParser | None = None
+
+    # ---- pynetdicom's thread, which is none
+
+    def start(self) -> None:
+        """Nothing to start; a connection that a peer opened is known to be there."""
+        self.assoc._dul_ready.set()
+        self._act()
+
+    def is_alive(self) -> bool:
+        """Whether the association may still go on."""
+        return not self._ended
+
+    def stop_dul(self) -> bool:
+        """Nothing to stop."""
+        return True
+
+    def kill_dul(self) -> None:
+        """The state machine has come to its end."""
+        self._ended = True
+
+    # ---- sending
+
+    def send_pdu(self, primitive: Any) -> None:
+        """Send at once; what an association that has ended should send is dropped."""
+        with self._acting:
+            if not self._ended:
+                super().send_pdu(primitive)
+                self._act()
+
+    def _send(self, pdu: Any) -> None:
+        if self.connection is None:
+            return
+        try:
+            self.connection.settimeout(self.send_timeout)
+            self.connection.sendall(pdu.encode())
+        except OSError as error:
+            self.timed_out = isinstance(error, TimeoutError)
+            self.event_queue.put("Evt17")  # transport connection closed; or as good as, if the peer does not read
+
+    def send_at_once(self, pdu: bytes) -> None:
+        """Send a whole PDU past the state machine, without waiting: if it does not fit, the connection is closed."""
+        with self._acting:
+            if self.connection is None or self._ended:
+                return
+            with suppress(OSError):
+                if self.connection.send(pdu) == len(pdu):
+                    return
+            self._note("Evt17")
+
+    # ---- receiving
+
+    @property
+    def parser(self) -> PDUParser:
+        """What makes messages of bytes. There once it is known which maximum length we announce."""
+        if self._parser is None:
+            us = self.assoc.requestor if self.assoc.is_requestor else self.assoc.acceptor
+            self._parser = PDUParser(self, us.maximum_length or 0)
+        return self._parser
+
+    def wait(self, condition: Callable[[], bool], timeout: float | None) -> bool:
+        """Receive until a condition holds; False if the time is up or the association has ended before."""
+        deadline = None if timeout is None else time.perf_counter() + timeout
+        while not condition():
+            left = None if deadline is None else deadline - time.perf_counter()
+            if self._ended or (left is not None and left <= 0) or not self.receive(left):
+                return condition()
+        return True
+
+    def poll(self) -> None:
+        """Take in what has come by now."""
+        while not self._ended and self.receive(0):
+            pass
+
+    def receive(self, timeout: float | None) -> bool:
+        """Wait for bytes and take them in; False if none came in time (seconds)."""
+        connection = self.connection
+        if connection is None:
+            return False
+        buffer = bytearray(RECEIVE_BYTES)
+        try:
+            connection.settimeout(timeout)
+            size = connection.recv_into(buffer)
+        except (TimeoutError, BlockingIOError):
+            return False
+        except OSError:
+            size = 0
+        self.take_in(memoryview(buffer)[:size])
+        return True
+
+    def take_in(self, data: memoryview) -> int:
+        """Take in what was received; nothing means that the connection is closed. Returns how much of it was used."""
+        if not data:
+            self._note("Evt17")
+            return 0
+        try:
+            used = self.parser.feed(data)
+        except ProtocolError:
+            self.refuse()
+            return len(data)
+        self._idle_timer.restart()
+        return used
+
+    def refuse(self) -> None:
+        """What came is no upper layer protocol: abort."""
+        self._note("Evt19")  # invalid PDU
+
+    def command(self, context_id: int, command: bytes) -> DataSink | None:
+        """A command set came: a C-STORE-RQ takes its own way, all else is pynetdicom's."""
+        if (sink := self.store(context_id, command)) is not None:
+            return sink
+        if read_command(command).data_set_type != NO_DATA_SET:
+            return Gathering(lambda data: self.message(context_id, command, data))
+        self.message(context_id, command, None)
+        return None
+
+    def message(self, context_id: int, command: bytes, data: bytes | None) -> None:
+        """A message for pynetdicom came. Raises ProtocolError."""
+        if self.state_machine.current_state not in (_ESTABLISHED, _RELEASING):
+            raise ProtocolError(Reason.UNEXPECTED_PDU, "a message outside of an association")
+        self.assoc.dimse.receive(context_id, command, data)
+        self.parser.paused = self.pauses
+
+    def control(self, kind: int, content: bytes) -> None:
+        """Any other PDU goes through the state machine. Raises ProtocolError."""
+        pdu_class, event = _PDU_TYPES[bytes([kind])]
+        pdu = pdu_class()
+        try:
+            pdu.decode(bytes([kind, 0]) + len(content).to_bytes(4, "big") + content)
+        except Exception as error:  # whatever pynetdicom makes of a peer's garbage
+            raise ProtocolError(Reason.INVALID_PARAMETER, f"{error}") from error
+        self._recv_pdu.put(pdu)
+        self._note(event)
+
+    @property
+    def release_requested(self) -> bool:
+        """Whether the peer has asked for the release of the association."""
+        return isinstance(self.peek_next_pdu(), A_RELEASE)
+
+    def receive_pdu(self, wait: bool = False, timeout: float | None = None) -> Any:
+        """The next primitive for the user, None if there is none in time."""
+        if wait:
+            self.wait(lambda: not self.to_user_queue.empty(), timeout)
+        return super().receive_pdu(wait=False)
+
+    # ---- the state machine
+
+    def _note(self, event: str) -> None:
+        """Something happened to the connection."""
+        with self._acting:
+            if not self._ended:
+                self.event_queue.put(event)
+                self._act()
+
+    def _act(self) -> None:
+        """Run the state machine for as long as there is something to do."""
+        with self._acting:
+            while not self._ended and (not self.event_queue.empty() or self._process_recv_primitive()):
+                try:
+                    self.state_machine.do_action(self.event_queue.get_nowait())
+                except Exception:  # noqa: BLE001 -- whatever pynetdicom makes of a peer's garbage
+                    self._give_up()
+                if self.state_machine.current_state == _CLOSING:
+                    # Our last word has been said. PS3.8 would wait for the peer to close, pynetdicom closes too.
+                    self.hang_up()
+
+    def _give_up(self) -> None:
+        """Abort on the spot, past the state machine."""
+        abort = A_ABORT_RQ()
+        abort.source, abort.reason_diagnostic = 0x02, 0x00
+        if self.connection is not None:
+            with suppress(OSError):
+                self.connection.sendall(abort.encode())
+        self.assoc.is_aborted, self.assoc.is_established = True, False
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connection, whatever state the association is in; who waits for the peer wakes up."""
+        with self._acting:
+            if self._parser is not None:
+                self._parser.give_up()
+            self.state_machine.current_state = _IDLE
+            self._ended = True
+        connection = self.connection
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+                connection.settimeout(0)
+                connection.recv(RECEIVE_BYTES)  # or closing would reset the connection, and our last word be lost
+            connection.close()
+
+
+class Messages(DIMSEServiceProvider):
+    """DIMSE whose messages come in on the thread that waits for one."""
+
+    def __init__(self, association: ThreadlessAssociation) -> None:
+        self._cancels: dict[int, C_CANCEL] = {}
+        self.requests: deque[tuple[int, Any]] = deque()
+        """Requests of the peer that requested the association, to be served in their turn."""
+        super().__init__(association)
+
+    @property
+    def cancel_req(self) -> dict[int, C_CANCEL]:
+        """C-CANCEL requests, as far as they have come by now: pynetdicom looks here between two responses."""
+        self.dul.poll()
+        return self._cancels
+
+    @cancel_req.setter
+    def cancel_req(self, value: dict[int, C_CANCEL]) -> None:
+        self._cancels = value
+
+    def get_msg(self, block: bool = False) -> Any:
+        """The next (context ID, message); (None, None) if none came in time, or none will.
+
+        Raises AssociationError if the peer wants to release the association instead.
+        """
+        if block:
+            self.dul.wait(lambda: not self.msg_queue.empty() or self.dul.release_requested, self.dimse_timeout)
+            if self.msg_queue.empty() and self.dul.release_requested:
+                raise AssociationError(Trouble.ABORTED, "the peer released the association")
+        return super().get_msg(block=False)
+
+    def receive(self, context_id: int, command: bytes, data: bytes | None) -> None:
+        """Make a message of a command set and its data set. Raises ProtocolError."""
+        value = P_DATA()
+        value.presentation_data_value_list.append([context_id, b"\x03" + command])
+        if data is not None:
+            value.presentation_data_value_list.append([context_id, b"\x02" + data])
+        message = DIMSEMessage()
+        try:
+            message.decode_msg(value, self.assoc)
+            primitive = message.message_to_primitive()
+        except Exception as error:  # whatever pynetdicom makes of a peer's garbage
+            raise ProtocolError(Reason.NOT_SPECIFIED, f"{error}") from error
+        if isinstance(primitive, C_CANCEL):
+            if len(self._cancels) < MOST_CANCELS:
+                self._cancels[int(primitive.MessageIDBeingRespondedTo or 0)] = primitive
+        elif self.assoc.is_requestor and isinstance(primitive, N_EVENT_REPORT) and primitive.is_valid_request:
+            self.assoc._serve_request(primitive, context_id)
+        elif self.assoc.is_acceptor and not read_command(command).field & 0x8000:
+            self.requests.append((context_id, primitive))
+        else:
+            self.msg_queue.put((context_id, primitive))
+
+
+class ThreadlessAssociation(Association):
+    """An association without threads of its own; never started."""
+
+    dul: UpperLayer
+    dimse: Messages
+    _sent_abort: bool
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.dul = UpperLayer(self)
+        self.dimse = Messages(self)
+        self.network_timeout = self.ae.network_timeout  # the upper layer has a timer of its own
+
+    def set_socket(self, socket: AssociationSocket) -> None:
+        """Use this connection."""
+        super().set_socket(socket)
+        self.dul.connection = socket.socket
+
+    @property
+    def _is_paused(self) -> bool:
+        """Pynetdicom waits for the association's thread to pause before it sends; one that is none always does."""
+        return True
+
+    @_is_paused.setter
+    def _is_paused(self, _: bool) -> None:
+        """Set by pynetdicom around what it serves."""
+
+    def _abort_blocking(self, block: bool = True) -> None:
+        """Send an A-ABORT, unless the association has ended, and hang up."""
+        del block
+        if self._sent_abort or self.is_released:
+            return
+        self._sent_abort = True
+        self.acse.send_abort(0x00)
+        evt.trigger(self, evt.EVT_ABORTED, {})
+        self.kill()
+
+    def kill(self) -> None:
+        """Hang up without a word."""
+        self._kill = True
+        self.is_established = False
+        self.dul.hang_up()

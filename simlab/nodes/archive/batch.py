@@ -1,0 +1,102 @@
+"""Instances that are entered in the archive's index together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, column, delete, func, insert, select
+from sqlalchemy.dialects import sqlite
+
+from simlab.network.query import Level
+from simlab.nodes.archive.files import Entry
+from simlab.nodes.archive.header import Header
+from simlab.nodes.archive.placement import Place, place, remove_empty
+from simlab.nodes.archive.tables import INSTANCES
+from simlab.studies.study import InstanceReference
+
+
+class Batch:
+    """One transaction. An instance is entered in place of an earlier one with the same UID."""
+
+    def __init__(self, connection: Connection, places: Mapping[tuple[str, str], Place]) -> None:
+        """``places`` are known from earlier, by study and series UID."""
+        self.new_places: dict[tuple[str, str], Place] = {}
+        self._connection = connection
+        self._places = places
+        self._entered: dict[str, tuple[Entry, Place, Header]] = {}
+        """By SOP Instance UID."""
+        self._known: set[str] = set()
+        """UIDs that have a row already."""
+
+    def entries(self, sop_instances: Iterable[str]) -> list[Entry]:
+        """The entries that these instances have already. To be asked of all that are to be entered, before they are."""
+        entries = entries_of(self._connection, sop_instances)
+        self._known.update(entry.reference.sop_instance for entry in entries)
+        return entries
+
+    def place(self, header: Header) -> Place:
+        """The place of an instance."""
+        uids = header.unique(Level.STUDY), header.unique(Level.SERIES)
+        # All but the first instance of a series find their place here, without a query.
+        known = self._places.get(uids) or self.new_places.get(uids)
+        if known is None:
+            known = self.new_places[uids] = place(self._connection, header)
+        return known
+
+    def enter(self, entry: Entry, at: Place, header: Header) -> None:
+        """Enter an instance."""
+        self._entered[entry.reference.sop_instance] = entry, at, header
+
+    def write(self) -> None:
+        """Write what was entered."""
+        replaced = self._known & self._entered.keys()
+        if replaced:
+            self._connection.execute(delete(INSTANCES).where(IN_LIST), {"uids": as_list(replaced)})
+        if self._entered:
+            self._connection.exec_driver_sql(_INSERT, [_row(*entered) for entered in self._entered.values()])
+        used = {at for _, at, _ in self._entered.values()}
+        needless = [uids for uids, place in self.new_places.items() if place not in used]
+        if needless:
+            remove_empty(self._connection)
+        for uids in needless:
+            del self.new_places[uids]
+
+
+def entries_of(connection: Connection, sop_instances: Iterable[str]) -> list[Entry]:
+    """The entries of these instances, as far as they are held."""
+    return [as_entry(row) for row in connection.exec_driver_sql(_ENTRIES_OF, (as_list(sop_instances),))]
+
+
+def as_entry(row: Sequence[Any]) -> Entry:
+    """An entry out of its columns."""
+    sop_class, uid, *rest = row
+    return Entry(InstanceReference(sop_class, uid), *rest)
+
+
+def as_list(uids: Iterable[str]) -> str:
+    """UIDs as one parameter, however many they are: SQLite bounds the number of parameters."""
+    return json.dumps(list(uids))
+
+
+def _row(entry: Entry, at: Place, header: Header) -> tuple[Any, ...]:
+    return (
+        at.series,
+        entry.reference.sop_instance,
+        entry.reference.sop_class,
+        entry.transfer_syntax,
+        entry.path,
+        entry.size,
+        entry.offset,
+        json.dumps(header.levels[Level.IMAGE]),
+    )
+
+
+ENTRY_COLUMNS = [INSTANCES.c[name] for name in ("sop_class", "uid", "transfer_syntax", "path", "size", "offset")]
+IN_LIST = INSTANCES.c.uid.in_(select(column("value")).select_from(func.json_each(bindparam("uids"))))
+"""The instances of a list that is bound to ``uids``."""
+
+# Compiled once: to SQLAlchemy, a statement costs more than all that SQLite does with one row.
+_ENTRIES_OF = str(select(*ENTRY_COLUMNS).where(IN_LIST).compile(dialect=sqlite.dialect()))
+_INSERT = str(insert(INSTANCES).compile(dialect=sqlite.dialect(), column_keys=INSTANCES.c.keys()[1:]))

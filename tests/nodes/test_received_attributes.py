@@ -1,0 +1,197 @@
+"""What is read of a received instance, by the lean walk and by pydicom: the same, whatever came."""
+
+import pickle
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import JPEG2000, ExplicitVRBigEndian
+
+from nodes.archive_samples import CT, DEFLATED, EXPLICIT, IMPLICIT, data_set, encode, received, sent
+from simlab.draws import Draws
+from simlab.network.live import attributes
+from simlab.network.live.attributes import UnreadableError, read_attributes
+from simlab.network.live.elements import UnusualError, walk, wanted
+from simlab.network.live.server import HEAD_BYTES, ReceivedInstance
+from simlab.network.query import Level
+from simlab.nodes.archive.header import examine
+from simlab.nodes.archive.hierarchy import STORED
+from simlab.studies.instances import make_instance
+from simlab.studies.patients import make_order
+from simlab.studies.protocols import plan_study
+from simlab.studies.study import InstanceReference
+
+KEYWORDS = sorted(keyword for keywords in STORED.values() for keyword in keywords)
+WANTED = wanted([*KEYWORDS, "SpecificCharacterSet"])
+
+
+def instance_of(content, transfer_syntax, path=None):
+    return ReceivedInstance(InstanceReference(CT, "2.25.1.1.1"), transfer_syntax, "CT1", path, 0, len(content))
+
+
+def read(content, transfer_syntax):
+    try:
+        return read_attributes(instance_of(content, transfer_syntax), content, WANTED)
+    except UnreadableError:
+        return UnreadableError
+
+
+def read_slowly(content, transfer_syntax):
+    def unusual(*_, **__):
+        raise UnusualError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(attributes, "walk", unusual)
+        return read(content, transfer_syntax)
+
+
+# ---- well-formed data sets
+
+TEXT = st.text(st.sampled_from("ABZ ^=.-\\0159\u00e9\u5c71"), max_size=12)
+VALUES = {
+    "US": st.integers(0, 65535),
+    "DS": st.decimals(-1000, 1000, places=2).map(str),
+    "IS": st.integers(-1000, 1000).map(str),
+    "UI": st.sampled_from(["2.25.1", "2.25.12"]),
+    "FD": st.floats(allow_nan=False),
+}
+CODED = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+
+
+def items(depth):
+    return st.lists(data_sets(["CodeValue", "CodeMeaning", "RequestedProcedureID", "Rows"], depth - 1), max_size=3)
+
+
+@st.composite
+def data_sets(draw, keywords, depth=2):
+    made = Dataset()
+    for keyword in draw(st.lists(st.sampled_from(keywords), unique=True, max_size=12)):
+        setattr(made, keyword, None)
+        representation = made[keyword].VR
+        if representation == "SQ":
+            value = draw(items(depth)) if depth else []
+        else:
+            text = TEXT if representation in CODED else st.sampled_from(["", "A", "AB\\C", "20260101"])
+            value = draw(VALUES.get(representation, text))
+        made[keyword] = DataElement(made[keyword].tag, representation, value, validation_mode=0)
+    if depth and draw(st.booleans()):
+        made.RequestAttributesSequence = draw(items(depth))
+        made["RequestAttributesSequence"].is_undefined_length = draw(st.booleans())
+    if draw(st.booleans()):
+        block = made.private_block(0x0009, "SIMLAB", create=True)
+        block.add_new(1, "SQ", draw(items(depth)) if depth else [])
+        block.add_new(2, "LO", "private")
+    for element in made:
+        if element.VR == "SQ":
+            element.is_undefined_length = draw(st.booleans())
+            for item in element.value:
+                item.is_undefined_length_sequence_item = draw(st.booleans())
+    return made
+
+
+@st.composite
+def encoded(draw):
+    made = draw(data_sets(KEYWORDS))
+    made.SpecificCharacterSet = draw(st.sampled_from(["ISO_IR 192", ["", "ISO 2022 IR 87"], "ISO_IR 192"]))
+    if draw(st.booleans()):
+        made.add_new(0x7FE00010, "OW", bytes(32))
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = draw(st.booleans()), True
+    write_dataset(buffer, made)
+    return buffer.getvalue(), IMPLICIT if buffer.is_implicit_VR else EXPLICIT
+
+
+MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@MANY
+@given(encoded())
+def test_the_walk_reads_what_pydicom_reads(made):
+    content, transfer_syntax = made
+    assert read(content, transfer_syntax) == read_slowly(content, transfer_syntax)
+    walk(content, WANTED, implicit=transfer_syntax == IMPLICIT)  # so it was the walk that read it
+
+
+# ---- anything else
+
+
+@pytest.mark.filterwarnings("ignore")
+@MANY
+@given(encoded(), st.data())
+def test_what_is_cut_short_or_spoilt_is_read_the_same(made, data):
+    content, transfer_syntax = made
+    content = content[: data.draw(st.integers(0, len(content)))]
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, max(0, len(content) - 1)))
+        content = content[:at] + data.draw(st.binary(min_size=1, max_size=4)) + content[at + 1 :]
+    assert read(content, transfer_syntax) == read_slowly(content, transfer_syntax)
+
+
+@pytest.mark.filterwarnings("ignore")
+@MANY
+@given(st.binary(max_size=200), st.sampled_from([IMPLICIT, EXPLICIT, DEFLATED, ExplicitVRBigEndian, "", "1.2.3", "x"]))
+def test_garbage_is_read_the_same(content, transfer_syntax):
+    assert read(content, transfer_syntax) == read_slowly(content, transfer_syntax)
+
+
+# ---- whole instances
+
+
+def ct_image():
+    moment = datetime(2026, 1, 15, 8)
+    order = make_order(Draws(1), 1, protocol="ct-chest", station="CT1", scheduled=moment)
+    return make_instance(plan_study(order, moment), 5, Draws(1))
+
+
+@pytest.mark.parametrize("transfer_syntax", [IMPLICIT, EXPLICIT])
+def test_our_own_images_are_walked(transfer_syntax):
+    made = ct_image()
+    content = encode(made, transfer_syntax)
+    head = content[:HEAD_BYTES]
+    assert len(head) < len(content)
+    elements = walk(head, WANTED, implicit=transfer_syntax == IMPLICIT, whole=False)
+    assert elements["ProcedureCodeSequence"][0]["CodingSchemeDesignator"]
+    instance = instance_of(content, transfer_syntax)
+    instance = replace(instance, reference=InstanceReference(made.SOPClassUID, made.SOPInstanceUID))
+    header = examine(instance, head)
+    assert header.text(Level.PATIENT, "PatientName") == made.PatientName
+    assert header.text(Level.IMAGE, "Rows") == str(made.Rows)
+    assert pickle.loads(pickle.dumps(header)) == header
+
+
+@pytest.mark.parametrize("transfer_syntax", [IMPLICIT, EXPLICIT, DEFLATED, JPEG2000])
+def test_what_the_head_does_not_hold_is_read_from_the_file(tmp_path, transfer_syntax):
+    made = data_set(ImageComments="x" * 1000)
+    instance = received(sent(made, transfer_syntax), tmp_path)
+    content = instance.path.read_bytes()[instance.data_set_offset :]
+    whole = examine(instance, content)
+    assert whole.text(Level.IMAGE, "ImageComments") == "x" * 1000
+    for length in (0, 7, 100, len(content) - 40):
+        assert examine(instance, content[:length]) == whole
+    instance.path.unlink()
+    assert examine(instance, content[:100]) == (0xC000, "data set cannot be parsed: FileNotFoundError", None)
+
+
+def test_big_endian_numbers_are_read():
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = False, False
+    made = data_set()
+    made["PixelData"].VR = "OW"
+    write_dataset(buffer, made)
+    header = examine(instance_of(buffer.getvalue(), ExplicitVRBigEndian), buffer.getvalue())
+    assert header.text(Level.IMAGE, "Rows") == "4"
+
+
+def test_an_odd_value_is_no_reason_to_refuse():
+    made = data_set()
+    made.add_new("RequestAttributesSequence", "LO", "no sequence")
+    content = encode(made).replace(b"\x28\0\x11\0US\2\0\2\0", b"\x28\0\x11\0US\3\0\2\0\0")
+    header = examine(instance_of(content, EXPLICIT), content)
+    assert header.text(Level.IMAGE, "Rows") == "4"
+    assert header.text(Level.IMAGE, "Columns") == ""
