@@ -66,7 +66,7 @@ class Record:
 
 @dataclass(slots=True)
 class InstanceRows:
-    """C-STOREs as columns of equal length: one entry per instance, in the order of sending."""
+    """C-STOREs as columns of equal length: one entry per instance, in the order in which they ended."""
 
     sop_instance: list[str] = field(default_factory=list)
     sop_class: list[str] = field(default_factory=list)

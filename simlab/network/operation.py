@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from simlab.network.seam import NO_STATUS, SUCCESS, Outcome, Status, Trouble
-from simlab.records import Record, Recorder
+from simlab.network.seam import NO_STATUS, SUCCESS, Outcome, Status, Trouble, is_success
+from simlab.records import InstanceRows, Record, Recorder
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 
@@ -38,6 +38,14 @@ class Operation(Generic[OutcomeT]):
     def failed(self, trouble: Trouble, comment: str = "") -> OutcomeT:
         """An outcome without a status."""
         return self.kind(operation=self.name, status=NO_STATUS, trouble=trouble, comment=comment)
+
+    def tally(self, rows: InstanceRows, requested: int) -> None:
+        """Note what C-STOREs came to; of ``requested`` instances, what was not acknowledged has failed."""
+        self.instances, self.bytes = len(rows), sum(rows.bytes)
+        self.failures = requested - sum(map(is_success, rows.status))
+        # The value that all share, or the distinct ones joined as DICOM joins several values.
+        self.sop_class = "\\".join(dict.fromkeys(rows.sop_class))
+        self.transfer_syntax = "\\".join(dict.fromkeys(rows.transfer_syntax))
 
     def finish(self, outcome: OutcomeT, world: str, finished: float, recorder: Recorder) -> OutcomeT:
         """Leave the record, and put the times into the outcome."""

@@ -1,7 +1,6 @@
 """What is read of a received instance, by the lean walk and by pydicom: the same, whatever came."""
 
 import pickle
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -20,7 +19,7 @@ from simlab.network.live.attributes import UnreadableError, read_attributes
 from simlab.network.live.elements import UnusualError, walk, wanted
 from simlab.network.live.server import HEAD_BYTES, ReceivedInstance
 from simlab.network.query import Level
-from simlab.nodes.archive.header import examine
+from simlab.nodes.archive.header import examine, text
 from simlab.nodes.archive.hierarchy import STORED
 from simlab.studies.instances import make_instance
 from simlab.studies.patients import make_order
@@ -158,10 +157,10 @@ def test_our_own_images_are_walked(transfer_syntax):
     elements = walk(head, WANTED, implicit=transfer_syntax == IMPLICIT, whole=False)
     assert elements["ProcedureCodeSequence"][0]["CodingSchemeDesignator"]
     instance = instance_of(content, transfer_syntax)
-    instance = replace(instance, reference=InstanceReference(made.SOPClassUID, made.SOPInstanceUID))
+    instance = instance._replace(reference=InstanceReference(made.SOPClassUID, made.SOPInstanceUID))
     header = examine(instance, head)
-    assert header.text(Level.PATIENT, "PatientName") == made.PatientName
-    assert header.text(Level.IMAGE, "Rows") == str(made.Rows)
+    assert text(header.levels[Level.PATIENT], "PatientName") == made.PatientName
+    assert text(header.levels[Level.IMAGE], "Rows") == str(made.Rows)
     assert pickle.loads(pickle.dumps(header)) == header
 
 
@@ -171,7 +170,7 @@ def test_what_the_head_does_not_hold_is_read_from_the_file(tmp_path, transfer_sy
     instance = received(sent(made, transfer_syntax), tmp_path)
     content = instance.path.read_bytes()[instance.data_set_offset :]
     whole = examine(instance, content)
-    assert whole.text(Level.IMAGE, "ImageComments") == "x" * 1000
+    assert text(whole.levels[Level.IMAGE], "ImageComments") == "x" * 1000
     for length in (0, 7, 100, len(content) - 40):
         assert examine(instance, content[:length]) == whole
     instance.path.unlink()
@@ -185,7 +184,7 @@ def test_big_endian_numbers_are_read():
     made["PixelData"].VR = "OW"
     write_dataset(buffer, made)
     header = examine(instance_of(buffer.getvalue(), ExplicitVRBigEndian), buffer.getvalue())
-    assert header.text(Level.IMAGE, "Rows") == "4"
+    assert text(header.levels[Level.IMAGE], "Rows") == "4"
 
 
 def test_an_odd_value_is_no_reason_to_refuse():
@@ -193,5 +192,5 @@ def test_an_odd_value_is_no_reason_to_refuse():
     made.add_new("RequestAttributesSequence", "LO", "no sequence")
     content = encode(made).replace(b"\x28\0\x11\0US\2\0\2\0", b"\x28\0\x11\0US\3\0\2\0\0")
     header = examine(instance_of(content, EXPLICIT), content)
-    assert header.text(Level.IMAGE, "Rows") == "4"
-    assert header.text(Level.IMAGE, "Columns") == ""
+    assert text(header.levels[Level.IMAGE], "Rows") == "4"
+    assert text(header.levels[Level.IMAGE], "Columns") == ""

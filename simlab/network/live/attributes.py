@@ -7,7 +7,8 @@ refuse an image.
 from __future__ import annotations
 
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple, cast
@@ -31,14 +32,23 @@ def read_attributes(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> 
     Values of text are read by Specific Character Set if that is wanted too. Raises UnreadableError if what stands in
     front of the pixels cannot be parsed.
     """
+    with refusing():
+        return attributes_of(read_elements(instance, head, wanted), is_little_endian(instance.transfer_syntax))
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Whatever a stranger's bytes make a parser raise means the same: UnreadableError."""
     try:
-        order = "<" if _encoding(instance.transfer_syntax).little_endian else ">"
-        return _attributes(_elements(instance, head, wanted), ["iso8859"], order)
-    except Exception as error:  # a stranger's bytes make a parser raise whatever it may, and all of it means the same
+        yield
+    except UnreadableError:
+        raise
+    except Exception as error:
         raise UnreadableError(f"data set cannot be parsed: {type(error).__name__}") from error
 
 
-def _elements(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> Elements:
+def read_elements(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> Elements:
+    """The wanted elements, as they are. Raises whatever comes to a parser's mind."""
     implicit, little_endian, deflated = _encoding(instance.transfer_syntax)
     whole = len(head) >= instance.size - instance.data_set_offset
     if little_endian and not deflated:
@@ -48,6 +58,11 @@ def _elements(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> Elemen
         stream.seek(0 if whole else instance.data_set_offset)
         parsed = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read())) if deflated else stream
         return read(parsed, wanted, implicit=implicit, little_endian=little_endian)
+
+
+def is_little_endian(transfer_syntax: str) -> bool:
+    """Whether the elements are."""
+    return _encoding(transfer_syntax).little_endian
 
 
 class _Encoding(NamedTuple):
@@ -64,15 +79,16 @@ def _encoding(transfer_syntax: str) -> _Encoding:
     return _Encoding(syntax.is_implicit_VR, syntax.is_little_endian, syntax == DeflatedExplicitVRLittleEndian)
 
 
-def _attributes(elements: Elements, encodings: list[str], order: str) -> Identifier:
-    if named := elements.get("SpecificCharacterSet"):
-        encodings = _encodings(cast("bytes", named))
+def attributes_of(elements: Elements, little_endian: bool, character_set: bytes = b"") -> Identifier:
+    """The attributes that have a value; ``character_set`` is Specific Character Set unless they say it themselves."""
+    named = cast("bytes", elements.get("SpecificCharacterSet") or character_set)
+    encodings, order = _encodings(named), "<" if little_endian else ">"
     found: dict[str, Value] = {}
     for keyword, raw in elements.items():
         if not raw:
             continue
         if isinstance(raw, tuple):
-            found[keyword] = tuple(_attributes(item, encodings, order) for item in raw)
+            found[keyword] = tuple(attributes_of(item, little_endian, named) for item in raw)
             continue
         texts = texts_of(raw, value_representation(keyword), encodings, order)
         if len(texts) > 1:
@@ -84,5 +100,7 @@ def _attributes(elements: Elements, encodings: list[str], order: str) -> Identif
 
 @lru_cache(maxsize=256)
 def _encodings(named: bytes) -> list[str]:
-    """Python's names of a Specific Character Set."""
+    """Python's names of a Specific Character Set; empty for the default one."""
+    if not named:
+        return ["iso8859"]
     return encodings_of(term.strip(" \0") for term in texts_of(named, "CS", []))

@@ -1,24 +1,22 @@
-"""C-STORE command sets: requests are built, responses are read (PS3.7 sections 9.3.1 and E.1).
+"""Command sets: those of a C-STORE are built and read, of others no more is read than must be (PS3.7 9.3.1 and E.1).
 
 Command sets are always encoded in Implicit VR Little Endian (PS3.7 section 6.3.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
-from simlab.network.live.pdus import P_DATA_TF, PDUParser, ProtocolError, Reason
-
-LONGEST_RESPONSE = 65536
-"""Bytes of a PDU beyond which it holds no response."""
+from simlab.network.live.pdus import P_DATA_TF, ProtocolError, Reason
+from simlab.network.seam import Status
 
 _ELEMENT = Struct("<HHL")
 _GROUP_LENGTH = _ELEMENT.pack(0, 0x0000, 4)
 
-_C_STORE_RQ, _C_STORE_RSP = 0x0001, 0x8001
-_NO_DATA_SET = 0x0101
+C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
+NO_DATA_SET = 0x0101
 _DATA_SET = 0x0000
 _MEDIUM = 0x0000
 
@@ -52,7 +50,7 @@ class StoreRequests:
     """
 
     def __init__(self, sop_class: str, originator: tuple[str, int] | None = None) -> None:
-        before = element(0x0002, unique_identifier(sop_class)) + element(0x0100, short(_C_STORE_RQ))
+        before = element(0x0002, unique_identifier(sop_class)) + element(0x0100, short(C_STORE_RQ))
         before += _ELEMENT.pack(0, 0x0110, 2)
         after = element(0x0700, short(_MEDIUM)) + element(0x0800, short(_DATA_SET)) + _ELEMENT.pack(0, 0x1000, 0)[:4]
         end = b""
@@ -73,6 +71,51 @@ class StoreRequests:
         )
 
 
+class Command(NamedTuple):
+    """What a command set says, as far as whoever receives it must know."""
+
+    field: int
+    """Command Field: which message it is; a response has the bit 8000H."""
+    message_id: int
+    """Message ID, or Message ID Being Responded To."""
+    sop_class: bytes
+    """Affected or Requested SOP Class UID, with its padding, as it came."""
+    sop_instance: bytes
+    data_set_type: int
+    """``NO_DATA_SET``, or any other number."""
+    status: int
+
+
+def read_command(command: bytes) -> Command:
+    """Read a command set. What is missing is 0 or empty; what is beyond reading ends it."""
+    field = message_id = status = 0
+    data_set_type = NO_DATA_SET
+    sop_class = sop_instance = b""
+    at, end = 0, len(command)
+    while at + 8 <= end:
+        group, element, length = _ELEMENT.unpack_from(command, at)
+        at += 8
+        value = command[at : at + length]
+        at += length
+        if group or len(value) < length:
+            break
+        if element in (0x0002, 0x0003):
+            sop_class = value
+        elif element in (0x1000, 0x1001):
+            sop_instance = value
+        elif length == 2:
+            number = value[0] | value[1] << 8
+            if element == 0x0100:
+                field = number
+            elif element in (0x0110, 0x0120):
+                message_id = number
+            elif element == 0x0800:
+                data_set_type = number
+            elif element == 0x0900:
+                status = number
+    return Command(field, message_id, sop_class, sop_instance, data_set_type, status)
+
+
 class StoreResponse(NamedTuple):
     """What a C-STORE-RSP says."""
 
@@ -86,7 +129,7 @@ class StoreResponse(NamedTuple):
 def parse_response(command: bytes) -> StoreResponse:
     """Read a C-STORE-RSP command set. Raises ProtocolError if it is anything else."""
     values = dict(_elements(command))
-    if _number(values, 0x0100) != _C_STORE_RSP or _number(values, 0x0800) != _NO_DATA_SET:
+    if _number(values, 0x0100) != C_STORE_RSP or _number(values, 0x0800) != NO_DATA_SET:
         raise ProtocolError(Reason.INVALID_PARAMETER, "a command that is no response to a C-STORE")
     comment = values.get(0x0902, b"").decode("ascii", "replace").strip(" \0")
     return StoreResponse(_number(values, 0x0120), _number(values, 0x0900), comment)
@@ -112,95 +155,26 @@ def _number(values: dict[int, bytes], number: int) -> int:
     return int.from_bytes(value, "little")
 
 
-_HEADERS = Struct(">BxLLBB")
-_ONE_COMMAND = 0x03
-"""Message control header of a command set in one fragment (PS3.8 section E.2)."""
-
-_PLAIN = Struct("<8sH8sH8sH8sH")
-_SOP_CLASS = _ELEMENT.pack(0, 0x0002, 0)[:4]
-_TAGS = tuple(_ELEMENT.pack(0, number, 2) for number in (0x0100, 0x0120, 0x0800, 0x0900))
+_SHORT = Struct("<HHLH")
+_WRAPPED = Struct(">BxLLBB")
+_IS_RESPONSE = element(0x0100, short(C_STORE_RSP))
+_HAS_NO_DATA_SET = element(0x0800, short(NO_DATA_SET))
 
 
-def plain_success(received: bytearray, start: int, end: int) -> tuple[int, int]:
-    """The Message ID Being Responded To, and where the PDU ends, if what begins at ``start`` is a plain success.
-
-    That is a whole PDU with one PDV, in which a C-STORE-RSP says success by its elements in their usual order: nearly
-    every response, read in a microsecond. (0, 0) if it is anything else, which is for :func:`parse_response`.
-    """
-    if end - start < _HEADERS.size + 12 + _PLAIN.size:
-        return 0, 0
-    kind, length, pdv_length, _, control = _HEADERS.unpack_from(received, start)
-    stop: int = start + 6 + length
-    if kind != P_DATA_TF or stop > end or pdv_length != length - 4 or control != _ONE_COMMAND:
-        return 0, 0
-    place = start + _HEADERS.size + 12  # the group length is taken for granted
-    if received.startswith(_SOP_CLASS, place):
-        place += 8 + received[place + 4]
-    if place + _PLAIN.size > stop:
-        return 0, 0
-    field_tag, field, id_tag, message_id, data_tag, data_set, status_tag, status = _PLAIN.unpack_from(received, place)
-    if (field_tag, id_tag, data_tag, status_tag) != _TAGS or (field, data_set, status) != (
-        _C_STORE_RSP,
-        _NO_DATA_SET,
-        0,
-    ):
-        return 0, 0
-    return message_id, stop
-
-
-class OtherPDUError(Exception):
-    """A PDU came that is no P-DATA-TF. Its only argument is the PDU's type (PS3.8 section 9.3.1)."""
-
-
-class Responses:
-    """Reads C-STORE-RSPs from what a peer sends, up to the last one that is due, however the bytes are cut.
-
-    ``answered`` is called with the Message ID Being Responded To, the status and the Error Comment of each, and
-    responses are due as long as ``outstanding`` is not empty.
-    """
-
-    def __init__(self, outstanding: Sized, answered: Callable[[int, int, str], None]) -> None:
-        self.leftover = b""
-        """What came after the last response that was due, or begins with a PDU that is no P-DATA-TF."""
-        self._outstanding = outstanding
-        self._answered = answered
-        self._parser = PDUParser(self, LONGEST_RESPONSE)
-        self._whole = True
-        """Whether what comes next is the beginning of a PDU."""
-        self._other = b""
-
-    def feed(self, received: bytearray, size: int) -> None:
-        """Read the first ``size`` bytes. Raises ProtocolError and OtherPDUError."""
-        place = 0
-        while self._whole and self._outstanding and place < size:
-            message_id, end = plain_success(received, place, size)
-            if not end:
-                break
-            self._answered(message_id, 0, "")
-            place = end
-        if place < size:
-            self.leftover += bytes(memoryview(received)[place:size])
-            if self._outstanding:
-                self.examine()
-
-    def examine(self) -> None:
-        """Read the leftover though no response may be due. Raises ProtocolError and OtherPDUError."""
-        unread, parser = self.leftover, self._parser
-        parser.paused = False
-        self.leftover = unread[parser.feed(memoryview(unread)) :]
-        self._whole = parser.between_messages
-        if self._other:
-            self.leftover = self._other + self.leftover
-            raise OtherPDUError(self._other[0])
-        if parser.paused and not self._whole:
-            raise ProtocolError(Reason.UNEXPECTED_PDU, "more than a response in its PDU")
-
-    def command(self, _context_id: int, command: bytes) -> None:
-        """A command set, from the parser."""
-        self._answered(*parse_response(command))
-        self._parser.paused = not self._outstanding
-
-    def control(self, kind: int, content: bytes) -> None:
-        """A PDU that is no P-DATA-TF, from the parser."""
-        self._other = bytes([kind, 0]) + len(content).to_bytes(4, "big") + content
-        self._parser.paused = True
+def store_response(context_id: int, request: Command, status: Status) -> bytes:
+    """The whole P-DATA-TF of a C-STORE-RSP (PS3.7 table 9.3-2)."""
+    comment = status.comment[:64].encode("ascii", "replace")
+    body = b"".join(
+        (
+            element(0x0002, request.sop_class) if request.sop_class else b"",
+            _IS_RESPONSE,
+            _SHORT.pack(0, 0x0120, 2, request.message_id),
+            _HAS_NO_DATA_SET,
+            _SHORT.pack(0, 0x0900, 2, status.code),
+            element(0x0902, comment + b" " * (len(comment) & 1)) if comment else b"",
+            element(0x1000, request.sop_instance) if request.sop_instance else b"",
+        )
+    )
+    size = len(_GROUP_LENGTH) + 4 + len(body)
+    headers = _WRAPPED.pack(P_DATA_TF, size + 6, size + 2, context_id, 0x03)
+    return headers + _GROUP_LENGTH + len(body).to_bytes(4, "little") + body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from simpy import Event
 from simlab.network.live import commitment
 from simlab.network.live.acceptor import Acceptor, Listening
 from simlab.network.live.association import Requestor
-from simlab.network.live.call import Call, follow_retrieve
+from simlab.network.live.call import Call, CountedStores, follow_retrieve
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.handlers import report_handler
@@ -40,7 +40,6 @@ from simlab.network.seam import (
     Status,
     Stored,
     StoreOptions,
-    is_success,
 )
 from simlab.network.sop_classes import FIND, GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
 from simlab.records import InstanceBatch, InstanceRows, Recorder
@@ -165,24 +164,20 @@ class LiveNetwork:
         """C-GET (PS3.4 section C.4.3); what comes is counted and let go."""
         sop_class = GET[query.model]
         call = self._call(Retrieved, "C-GET", source, target, timeout, sop_class, study)
-        received: dict[str, int] = {}
-
-        def take(event: evt.Event) -> int:
-            received[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getbuffer().nbytes
-            return SUCCESS
+        received = CountedStores()
 
         def work() -> Retrieved:
             contexts: list[str | tuple[str, str]] = [
                 sop_class,
                 *((storage, syntax) for storage in STORAGE_CLASSES for syntax in UNCOMPRESSED),
             ]
-            handlers = [(evt.EVT_C_STORE, take)]
-            with call.associate(contexts, scp_roles=STORAGE_CLASSES, handlers=handlers) as association:
+            with call.associate(contexts, scp_roles=STORAGE_CLASSES) as association:
+                received.count_on(association)
                 send = association.association.send_c_get
                 responses = association.ask(lambda: send(query_to_data_set(query), sop_class))
                 outcome = follow_retrieve(call, association, responses)
-            call.bytes = sum(received.values())
-            return replace(outcome, received=frozenset(received))
+            call.bytes = sum(received.sizes.values())
+            return replace(outcome, received=frozenset(received.sizes))
 
         return self._operate(call, work)
 
@@ -372,9 +367,7 @@ class LiveNetwork:
         """Send everything, and note in the call and in instance rows what it came to."""
         transfer.run(associations)
         rows = transfer.rows
-        call.instances, call.bytes = len(rows), sum(rows.bytes)
-        call.failures = requested - sum(map(is_success, rows.status))
-        call.sop_class, call.transfer_syntax = _distinct(rows.sop_class), _distinct(rows.transfer_syntax)
+        call.tally(rows, requested)
         self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
         code = NO_STATUS if transfer.status == SUCCESS and call.failures else transfer.status
         return call.outcome(Status(code, transfer.comment), trouble=transfer.trouble, rows=rows)
@@ -397,8 +390,3 @@ class LiveNetwork:
             return transfer.rows
 
         return forward
-
-
-def _distinct(values: Iterable[Any]) -> str:
-    """The value that all share, or the distinct ones joined as DICOM joins several values."""
-    return "\\".join(dict.fromkeys(values))

@@ -25,7 +25,7 @@ from itertools import count
 from typing import Any
 
 from simlab.network.live.channel import Channel
-from simlab.network.live.command_sets import NO_DATA_SET, read_command
+from simlab.network.live.commands import NO_DATA_SET, read_command
 from simlab.network.live.descriptors import raise_descriptor_limit
 from simlab.network.live.handover import GiveBack, Instances, Responses, Setup, TakeOver
 from simlab.network.live.pdus import DataSink, Gathering, PDUParser, ProtocolError

@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-from simlab.network.live.command_sets import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
+from simlab.network.live.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
 from simlab.network.live.file_format import file_header
 from simlab.network.live.pdus import DataSink, ProtocolError, Reason
 from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Respond, Storage

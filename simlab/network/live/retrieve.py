@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -119,6 +120,7 @@ def _store_back(association: ThreadlessAssociation, instance: KeptInstance, dial
         return NO_STATUS
     timeout = association.dimse_timeout or DEFAULT_TIMEOUT
     train = make_train(association, dialogue.next_message_id(), time.perf_counter, timeout, outgoing=[outgoing])
+    train.other = partial(association.dul.message, data=None)  # a C-CANCEL
     run(train)
     hand_back(association, train)
     return train.rows.status[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from simlab.network.seam import Made, Server, Status
 from simlab.studies.study import InstanceReference, Study
@@ -35,8 +35,7 @@ class Durability(Enum):
     """The disk has it: it survives a power failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedInstance:
+class ReceivedInstance(NamedTuple):
     """One C-STORE as it came in: a complete file in DICOM file format (PS3.10), data set exactly as received."""
 
     reference: InstanceReference

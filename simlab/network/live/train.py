@@ -17,9 +17,10 @@ from typing import NoReturn
 
 from pydicom.uid import UID
 
-from simlab.network.live.commands import OtherPDUError, Responses, StoreRequests
+from simlab.network.live.commands import StoreRequests
 from simlab.network.live.gather import MOST_BUFFERS, Buffer, Gatherer, gathered_send
 from simlab.network.live.pdus import ABORT, RELEASE_RQ, ProtocolError, Reason
+from simlab.network.live.responses import OtherPDUError, Responses
 from simlab.network.seam import NO_STATUS, Trouble, is_success
 from simlab.records import InstanceRows
 from simlab.studies.study import InstanceReference
@@ -87,6 +88,9 @@ class Train:
     originator: tuple[str, int] | None = None
     """Move originator AE title and message ID."""
     first_message_id: int = 1
+    other: Callable[[int, bytes], object] | None = None
+    """Takes context ID and command set of what comes between responses and is none, such as a C-CANCEL. Without it,
+    and with any message that has a data set, that is a breach of the protocol."""
 
     rows: InstanceRows = field(init=False, default_factory=InstanceRows)
     """In the order of the responses, then those without response: begun, and in doubt."""
@@ -146,7 +150,7 @@ class Journey:
         """Taken out of the train, but not begun."""
         self._stopped = False
         self._buffer = bytearray(_RECEIVE_BYTES)
-        self._responses = Responses(self._outstanding, self._answered)
+        self._responses = Responses(self._outstanding, self._answered, train.other)
         self._now = 0.0
 
     @property
@@ -195,6 +199,9 @@ class Journey:
             self._begin(instance)
         if not (self._outstanding or self.unwritten):
             raise _EndedError(Ending.STOPPED if self._stopped else Ending.COMPLETE)
+        if self._held is None and not (self._stopped or self.unwritten):
+            # While the peer is busy with what it has, the next one is made or read.
+            self._held = next(self._train.outgoing, None)
 
     def _hold(self) -> Outgoing | None:
         """The next instance, taken out of the train but not begun."""

@@ -380,9 +380,7 @@ class VirtualNetwork:
                 series.instance_uid(number), series.sop_class, EXPLICIT_LITTLE_ENDIAN, size, began, ended, status.code
             )
         yield self.env.timeout(max(ready) - self.env.now if trouble is Trouble.NONE else call.timeout)
-        call.instances, call.bytes = len(rows), sum(rows.bytes)
-        call.failures = study.count - sum(map(is_success, rows.status))
-        call.sop_class, call.transfer_syntax = "\\".join(dict.fromkeys(rows.sop_class)), EXPLICIT_LITTLE_ENDIAN
+        call.tally(rows, study.count)
         self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
         requested = frozenset(sop_instance for _, sop_instance in study.references)
         if trouble is not Trouble.NONE:

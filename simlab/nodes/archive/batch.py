@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, column, delete, func, insert, select
 from sqlalchemy.dialects import sqlite
 
-from simlab.network.query import Level
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import Header
 from simlab.nodes.archive.placement import Place, place, remove_empty
@@ -38,7 +37,7 @@ class Batch:
 
     def place(self, header: Header) -> Place:
         """The place of an instance."""
-        uids = header.unique(Level.STUDY), header.unique(Level.SERIES)
+        uids = header.study, header.series
         # All but the first instance of a series find their place here, without a query.
         known = self._places.get(uids) or self.new_places.get(uids)
         if known is None:
@@ -66,7 +65,14 @@ class Batch:
 
 def entries_of(connection: Connection, sop_instances: Iterable[str]) -> list[Entry]:
     """The entries of these instances, as far as they are held."""
-    return [as_entry(row) for row in connection.exec_driver_sql(_ENTRIES_OF, (as_list(sop_instances),))]
+    # Past SQLAlchemy, whose results take longer than the question.
+    rows = _driver(connection).execute(_ENTRIES_OF, (as_list(sop_instances),)).fetchall()
+    return [as_entry(row) for row in rows]
+
+
+def _driver(connection: Connection) -> Any:
+    """The connection of the module ``sqlite3`` under SQLAlchemy's."""
+    return connection.connection.driver_connection
 
 
 def as_entry(row: Sequence[Any]) -> Entry:
@@ -89,7 +95,7 @@ def _row(entry: Entry, at: Place, header: Header) -> tuple[Any, ...]:
         entry.path,
         entry.size,
         entry.offset,
-        json.dumps(header.levels[Level.IMAGE]),
+        header.image,
     )
 
 

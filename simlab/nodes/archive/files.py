@@ -7,8 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from simlab.network.query import Level
-from simlab.nodes.archive.header import Header
+from simlab.network.query import Identifier
+from simlab.nodes.archive.header import text
 from simlab.studies.study import InstanceReference
 
 LONGEST_NAME = 48
@@ -47,19 +47,18 @@ def safe_name(text: str, otherwise: str) -> str:
     return f"_{name}" if _RESERVED.fullmatch(name) else name
 
 
-def patient_folder(header: Header) -> str:
+def patient_folder(patient: Identifier) -> str:
     """The folder of a patient, below the root."""
-    return safe_name(header.unique(Level.PATIENT), "no patient ID")
+    return safe_name(text(patient, "PatientID"), "no patient ID")
 
 
-def study_folder(header: Header) -> str:
+def study_folder(study: Identifier) -> str:
     """The folder of a study, below its patient: its date, and its accession number or the end of its UID."""
-    date = header.text(Level.STUDY, "StudyDate")
-    accession = header.text(Level.STUDY, "AccessionNumber")
-    return safe_name(f"{date or 'no date'} {accession or header.unique(Level.STUDY)[-12:]}", "study")
+    date, accession = text(study, "StudyDate"), text(study, "AccessionNumber")
+    return safe_name(f"{date or 'no date'} {accession or text(study, 'StudyInstanceUID')[-12:]}", "study")
 
 
-def series_folder(header: Header) -> str:
+def series_folder(series: Identifier) -> str:
     """The folder of a series, below its study: number, modality, description."""
-    words = (header.text(Level.SERIES, keyword) for keyword in ("SeriesNumber", "Modality", "SeriesDescription"))
+    words = (text(series, keyword) for keyword in ("SeriesNumber", "Modality", "SeriesDescription"))
     return safe_name(" ".join(word for word in words if word), "series")

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from simlab.network.query import Level
+from simlab.network.query import Identifier, Level
 from simlab.nodes.archive.files import patient_folder, series_folder, study_folder
-from simlab.nodes.archive.header import Header
+from simlab.nodes.archive.header import Header, text
 from simlab.nodes.archive.tables import INSTANCES, PATIENTS, SERIES, STUDIES, TABLE
 
 
@@ -28,40 +28,42 @@ class Place(NamedTuple):
 
 def place(connection: Connection, header: Header) -> Place:
     """The place of an instance."""
-    study_uid, series_uid = header.unique(Level.STUDY), header.unique(Level.SERIES)
+    study_uid, series_uid, levels = header.study, header.series, header.levels
     study = connection.execute(select(STUDIES.c.id, STUDIES.c.folder).where(STUDIES.c.uid == study_uid)).first()
-    owner, folder = _enter_study(connection, header) if study is None else (study.id, study.folder)
+    owner, folder = _enter_study(connection, study_uid, levels) if study is None else (study.id, study.folder)
     series = connection.execute(
         select(SERIES.c.id, SERIES.c.folder).where(SERIES.c.study == owner, SERIES.c.uid == series_uid)
     ).first()
     if series is not None:
         return Place(series.id, series.folder)
-    values = {"study": owner, "uid": series_uid, "modality": header.text(Level.SERIES, "Modality")}
-    return Place(*_enter(connection, Level.SERIES, header, values, folder, series_folder(header)))
+    attributes = levels[Level.SERIES]
+    values = {"study": owner, "uid": series_uid, "modality": text(attributes, "Modality")}
+    return Place(*_enter(connection, Level.SERIES, attributes, values, folder, series_folder(attributes)))
 
 
-def _enter_study(connection: Connection, header: Header) -> tuple[int, str]:
-    patient_id = header.unique(Level.PATIENT)
-    issuer = header.text(Level.PATIENT, "IssuerOfPatientID")
+def _enter_study(connection: Connection, study_uid: str, levels: Mapping[Level, Identifier]) -> tuple[int, str]:
+    attributes = levels[Level.PATIENT]
+    patient_id, issuer = text(attributes, "PatientID"), text(attributes, "IssuerOfPatientID")
     # No patient ID or UID holds a backslash, so keys of both kinds differ.
-    key = f"{patient_id}\\{issuer}" if patient_id else f"\\\\{header.unique(Level.STUDY)}"
+    key = f"{patient_id}\\{issuer}" if patient_id else f"\\\\{study_uid}"
     patient = connection.execute(select(PATIENTS.c.id, PATIENTS.c.folder).where(PATIENTS.c.key == key)).first()
     if patient is None:
         values: dict[str, object] = {"key": key, "patient_id": patient_id}
-        owner, folder = _enter(connection, Level.PATIENT, header, values, "", patient_folder(header))
+        owner, folder = _enter(connection, Level.PATIENT, attributes, values, "", patient_folder(attributes))
     else:
         owner, folder = patient.id, patient.folder
+    attributes = levels[Level.STUDY]
     values = {
         "patient": owner,
-        "uid": header.unique(Level.STUDY),
-        "date": header.text(Level.STUDY, "StudyDate").replace(".", ""),
-        "accession": header.text(Level.STUDY, "AccessionNumber"),
+        "uid": study_uid,
+        "date": text(attributes, "StudyDate").replace(".", ""),
+        "accession": text(attributes, "AccessionNumber"),
     }
-    return _enter(connection, Level.STUDY, header, values, folder, study_folder(header))
+    return _enter(connection, Level.STUDY, attributes, values, folder, study_folder(attributes))
 
 
 def _enter(
-    connection: Connection, level: Level, header: Header, values: Mapping[str, object], parent: str, name: str
+    connection: Connection, level: Level, attributes: Identifier, values: Mapping[str, object], parent: str, name: str
 ) -> tuple[int, str]:
     """Enter a row under a folder name that no other row has; what looks alike once made safe is numbered."""
     table = TABLE[level]
@@ -70,7 +72,7 @@ def _enter(
     while connection.execute(select(table.c.id).where(table.c.folder == folder)).first() is not None:
         copy += 1
         folder = f"{wanted} ({copy})"
-    row = connection.execute(insert(table).values(**values, folder=folder, attributes=header.levels[level]))
+    row = connection.execute(insert(table).values(**values, folder=folder, attributes=attributes))
     assert row.inserted_primary_key is not None
     return int(row.inserted_primary_key[0]), folder
 
