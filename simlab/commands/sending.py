@@ -53,14 +53,15 @@ def _rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         lost = {name: figures[name] for name in ("in_doubt", "unsent") if figures[name]}
         answers = {f"status {status}H": count for status, count in figures["statuses"].items() if status[0] not in "0B"}
         yield "not stored", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in (answers | lost).items())
-    yield "rate", f"{figures['instances_per_s']:.4g} instances/s, {figures['bytes_per_s'] / 1e6:.4g} MB/s"
-    yield "sending", f"{format_duration(figures['send_s'])} for {format_size(figures['bytes'])}"
+    if figures["send_s"]:
+        yield "rate", f"{figures['instances_per_s']:.4g} instances/s, {figures['bytes_per_s'] / 1e6:.4g} MB/s"
+        yield "sending", f"{format_duration(figures['send_s'])} for {format_size(figures['bytes'])}"
     if figures["p50"] is not None:
         waits = ", ".join(f"{name} {figures[name] * 1000:.3g} ms" for name in ("p50", "p95", "p99"))
         yield "to the response", waits
     if figures["cpu_s_per_gb"] is not None:
         yield "our CPU", f"{figures['cpu_s_per_gb']:.3g} s per GB"
-    if figures["outstanding_requested"] != 1:
+    if figures["outstanding_requested"] != 1 and figures["outstanding_negotiated"] is not None:
         asked, agreed = ("any number" if figures[f"outstanding_{way}"] == 0 else figures[f"outstanding_{way}"]
                          for way in ("requested", "negotiated"))  # fmt: skip
         yield "outstanding", f"{agreed}, of {asked} asked for"
@@ -69,7 +70,5 @@ def _rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "prepared", f"pre-encoded corpus: {prepared}"
         yield "seed", str(figures["seed"])
     else:
-        skipped = (
-            f", {figures['skipped_files']} files that are not DICOM passed over" if figures["skipped_files"] else ""
-        )
+        skipped = f", {figures['skipped_files']} passed over that are not DICOM" if figures["skipped_files"] else ""
         yield "prepared", f"list of files{skipped}: {prepared}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import FrameType
 from typing import Any
 
@@ -80,6 +82,17 @@ def handled(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], 
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def expect_to_write(path: Path) -> None:
+    """Raise UserError now for a file that could not be written later, when there is something to lose."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_atomically(path: Path, text: str) -> None:

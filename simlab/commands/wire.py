@@ -6,13 +6,24 @@ from json import dumps
 from pathlib import Path
 
 from simlab.commands.sending import Sending, load_table
-from simlab.commands.terminal import NOT_WELL, OK, complain, open_console, say, told_to_stop, write_atomically
+from simlab.commands.terminal import (
+    NOT_WELL,
+    OK,
+    complain,
+    expect_to_write,
+    interrupted_once,
+    open_console,
+    say,
+    told_to_stop,
+    write_atomically,
+)
 from simlab.errors import UserError
 from simlab.lab.addresses import parse_address
 from simlab.lab.echo import echo as send_echo
 from simlab.lab.send import Load
 from simlab.lab.send import send as send_load
 from simlab.network.live.directory import Peer
+from simlab.network.live.train import MOST_OUTSTANDING
 from simlab.studies.generate import generate as generate_study
 from simlab.studies.templates import TEMPLATES
 
@@ -43,12 +54,18 @@ def send(
         raise UserError("--syntax is for what is made; files are sent as they are")
     if associations is not None and associations < processes:
         raise UserError(f"{associations} associations for {processes} processes; expected at least one for each")
+    if outstanding > MOST_OUTSTANDING:
+        raise UserError(f"--outstanding {outstanding}: expected {MOST_OUTSTANDING} at most, or 0 for any number")
+    if rate == 0:
+        raise UserError("--rate 0: nothing would ever be sent")
+    if json is not None:
+        expect_to_write(json)
     load = Load(
         source, peer, calling, instances, associations, processes, TRANSFER_SYNTAXES[syntax or DEFAULT_SYNTAX],
         outstanding, rate, timeout, seed,
     )  # fmt: skip
-    with told_to_stop() as stopped, Sending(open_console(stderr=True)) as progress:
-        report = send_load(load, progress, stopped)
+    with interrupted_once(), Sending(open_console(stderr=True)) as progress:
+        report = send_load(load, progress, told_to_stop)
     open_console().print(load_table(report.figures()))
     for trouble in dict.fromkeys(report.troubles):
         complain(trouble)

@@ -13,8 +13,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from queue import Empty, Queue
 from tempfile import TemporaryDirectory
@@ -24,12 +25,13 @@ import numpy as np
 
 from simlab.draws import Draws
 from simlab.errors import GroupError, UserError
-from simlab.lab.sender import Consignment, Files, Sender, Sent, Synthetic
+from simlab.lab.sender import STORED, Consignment, Files, Sender, Sent, Synthetic
 from simlab.network.live.directory import Peer
 from simlab.network.live.files import find_files, recognise
 from simlab.network.live.upper_layer import AssociationError
 from simlab.network.seam import StoreStatus
 from simlab.studies.templates import TEMPLATES, StudyTemplate, synthetic_studies
+from simlab.wording import advice
 
 START_TIMEOUT = 60.0
 """Seconds that a process gets to start; a cold start imports a lot."""
@@ -38,6 +40,9 @@ _POLL = 0.1
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it has been done, and how much there is."""
+
+Heeding = Callable[[], AbstractContextManager[threading.Event]]
+"""Gives an event that ends the sending early, for as long as the block lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class Report:
     @property
     def stored(self) -> int:
         """Instances that were answered with success or a warning."""
-        return sum(part.count(StoreStatus.SUCCESS, StoreStatus.WARNING) for part in self.parts)
+        return sum(part.count(*STORED) for part in self.parts)
 
     @property
     def ok(self) -> bool:
@@ -119,7 +124,7 @@ class Report:
             "statuses": {f"{status:04X}": number for status, number in sorted(self.statuses.items())},
             "skipped_files": self.skipped,
             "bytes": size,
-            "instances_per_s": answered / send_s if send_s else 0.0,
+            "instances_per_s": self.stored / send_s if send_s else 0.0,
             "bytes_per_s": size / send_s if send_s else 0.0,
             "cpu_s": cpu_s,
             "cpu_s_per_gb": cpu_s / size * 1e9 if size else None,
@@ -135,8 +140,8 @@ class Report:
 _QUANTILES = ("p50", "p95", "p99")
 
 
-def send(load: Load, progress: Progress, stopped: threading.Event) -> Report:
-    """Send a load; setting ``stopped`` ends it early, and what was measured until then is told.
+def send(load: Load, progress: Progress, heeding: Heeding) -> Report:
+    """Send a load; if that is ended early, what was measured until then is told.
 
     Raises UserError for a source that is not there, or has too little in it.
     """
@@ -149,11 +154,13 @@ def send(load: Load, progress: Progress, stopped: threading.Event) -> Report:
             report, sources = _prepare_files(load, progress)
         report.prepare_s, report.prepare_cpu_s = time.perf_counter() - began, time.process_time() - cpu
         consignments = _divide(report.load, sources)
+        associations = sum(consignment.associations for consignment in consignments)
+        report.load = replace(report.load, processes=len(consignments), associations=associations)
         try:
             if len(consignments) == 1:
-                _send_here(consignments[0], report, progress, stopped)
+                _send_here(consignments[0], report, progress, heeding)
             else:
-                _send_in_processes(consignments, report, progress, stopped)
+                _send_in_processes(consignments, report, progress, heeding)
         except AssociationError as error:
             report.troubles.append(": ".join(part for part in (error.trouble.value, error.comment) if part))
         for part in report.parts:
@@ -178,17 +185,15 @@ def _prepare_template(load: Load, progress: Progress, stack: ExitStack) -> tuple
         shared = folder / load.source
         template.save(shared)
     classes = tuple(dict.fromkeys((series.sop_class, load.syntax) for series in study.series))
-    sources = [
-        Synthetic(shared, seed, 1 + number, processes, (count - number - 1) // processes + 1, classes)
-        for number in range(processes)
-    ]
+    starts = [count * number // processes for number in range(processes + 1)]
+    sources = [Synthetic(shared, seed, start, end - start, classes) for start, end in pairwise(starts)]
     return Report(replace(load, seed=seed), "pre-encoded", count), sources
 
 
 def _prepare_files(load: Load, progress: Progress) -> tuple[Report, list[Files]]:
     folder = Path(load.source)
     if not folder.exists():
-        raise UserError(f'"{load.source}" is neither a file or folder nor one of {", ".join(TEMPLATES)}')
+        raise UserError(f'"{load.source}" is neither a file or folder nor a protocol: {advice(load.source, TEMPLATES)}')
     found, skipped = [], 0
     try:
         for path in find_files(folder):
@@ -205,7 +210,7 @@ def _prepare_files(load: Load, progress: Progress) -> tuple[Report, list[Files]]
         raise UserError(f"cannot read {error.filename}: {error.strerror or error}") from error
     wanted = load.instances or 1
     if len(found) < wanted:
-        raise UserError(f"{folder} has {len(found)} DICOM files; expected at least {wanted}")
+        raise UserError(f"DICOM files in {folder}: {len(found)}; expected at least {wanted}")
     processes = min(load.processes, len(found))
     sources = [Files(tuple(found[number::processes])) for number in range(processes)]
     return Report(load, "files", len(found), skipped), sources
@@ -234,26 +239,31 @@ def _divide(load: Load, sources: Sequence[Synthetic | Files]) -> list[Consignmen
 # ---- sending
 
 
-def _send_here(consignment: Consignment, report: Report, progress: Progress, stopped: threading.Event) -> None:
+def _send_here(consignment: Consignment, report: Report, progress: Progress, heeding: Heeding) -> None:
     sender = Sender(consignment)
     finished = threading.Event()
+    with heeding() as stopped:
 
-    def look_after() -> None:
-        while not finished.wait(_POLL):
-            progress("sending", sender.answered, report.requested)
-            if stopped.is_set():
-                sender.stop()
+        def look_after() -> None:
+            while not finished.wait(_POLL):
+                progress("sending", sender.answered, report.requested)
+                if stopped.is_set():
+                    sender.stop()
 
-    beside = threading.Thread(target=look_after, name="progress", daemon=True)
-    beside.start()
-    try:
-        report.parts.append(sender.run())
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename}: {error.strerror or error}") from error
-    finally:
-        finished.set()
-        beside.join()
-    progress("sending", report.parts[-1].answered, report.requested)
+        beside = threading.Thread(target=look_after, name="progress", daemon=True)
+        beside.start()
+        try:
+            report.parts.append(sender.run())
+        finally:
+            finished.set()
+            beside.join()
+        _end(report, progress, stopped)
+
+
+def _end(report: Report, progress: Progress, stopped: threading.Event) -> None:
+    progress("sending", sum(part.answered for part in report.parts), report.requested)
+    if stopped.is_set() and not report.ok:
+        report.troubles.append("interrupted")
 
 
 class _Process:
@@ -264,7 +274,10 @@ class _Process:
         self.answered = 0
         self.sent: Sent | None = None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "simlab.lab.sender_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "simlab.lab.sender_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,  # signals that are meant for all of us are the parent's to handle
         )
         self._listening = threading.Thread(target=self._listen, name="sender", daemon=True)
         self._listening.start()
@@ -300,7 +313,7 @@ class _Process:
 
 
 def _send_in_processes(
-    consignments: Sequence[Consignment], report: Report, progress: Progress, stopped: threading.Event
+    consignments: Sequence[Consignment], report: Report, progress: Progress, heeding: Heeding
 ) -> None:
     with ExitStack() as stack:
         processes = []
@@ -308,7 +321,8 @@ def _send_in_processes(
             processes.append(_Process(consignment))
             stack.callback(processes[-1].close)
         for process in processes:
-            _await_association(process, stopped)
+            _await_association(process, START_TIMEOUT + report.load.timeout)
+        stopped = stack.enter_context(heeding())
         for process in processes:
             process.tell(b"g")
         told = False
@@ -321,24 +335,18 @@ def _send_in_processes(
                 _follow(process)
             progress("sending", sum(process.answered for process in processes), report.requested)
         report.parts += [process.sent for process in processes if process.sent is not None]
+        _end(report, progress, stopped)
 
 
-def _await_association(process: _Process, stopped: threading.Event) -> None:
-    deadline = time.perf_counter() + START_TIMEOUT
-    while True:
-        try:
-            said = process.hear(_POLL)
-        except Empty:
-            if stopped.is_set():
-                raise KeyboardInterrupt from None
-            if time.perf_counter() > deadline:
-                raise GroupError(f"a sending process has not associated within {START_TIMEOUT:g} s") from None
-            continue
-        if isinstance(said, AssociationError):
-            raise said
-        if said is None:
-            raise GroupError("a sending process has ended before it associated; see above")
-        return
+def _await_association(process: _Process, timeout: float) -> None:
+    try:
+        said = process.hear(timeout)
+    except Empty:
+        raise GroupError(f"a sending process has not associated within {timeout:g} s") from None
+    if isinstance(said, AssociationError):
+        raise said
+    if said is None:
+        raise GroupError("a sending process has ended before it associated; see above")
 
 
 def _follow(process: _Process) -> None:
@@ -349,6 +357,8 @@ def _follow(process: _Process) -> None:
         said = process.hear(_POLL)
         if isinstance(said, Sent):
             process.sent, process.answered = said, said.answered
+        elif isinstance(said, UserError):
+            raise said
         elif said is None:
             raise GroupError("a sending process has ended before its time; see above")
         else:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 
+from simlab.errors import UserError
 from simlab.network.live.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
 from simlab.network.live.directory import Peer
 from simlab.network.live.drive import run_all
@@ -17,19 +19,22 @@ from simlab.network.live.files import stream
 from simlab.network.live.server import KeptInstance
 from simlab.network.live.train import Outgoing, Train
 from simlab.network.live.upper_layer import AssociationError
-from simlab.network.seam import NO_STATUS, StoreStatus
+from simlab.network.seam import NO_STATUS, StoreStatus, Trouble
 from simlab.studies.templates import StudyTemplate, synthetic_studies
+
+STORED = (StoreStatus.SUCCESS, StoreStatus.WARNING)
+"""An instance that was answered in one of these ways has been stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Synthetic:
-    """Instances made of a template: studies ``first``, ``first + step`` ... of the seed, ``count`` instances in all."""
+    """Instances made of a template: ``count`` of those of all studies of the seed, one study behind the other."""
 
     template: StudyTemplate | Path
     """Or the file that one was saved in."""
     seed: int
-    first: int
-    step: int
+    start: int
+    """How many come before the first of them."""
     count: int
     classes: tuple[tuple[str, str], ...]
     """SOP class and transfer syntax of all that is made."""
@@ -38,12 +43,16 @@ class Synthetic:
         """What to propose presentation contexts for."""
         return self.classes
 
-    def outgoing(self) -> Iterator[Outgoing]:
-        """The instances, one by one."""
+    def outgoing(self, associations: int) -> list[Iterator[Outgoing]]:
+        """The instances for each association: whichever is ready takes the next."""
         template = StudyTemplate.load(self.template) if isinstance(self.template, Path) else self.template
-        studies = synthetic_studies(template.protocol, self.seed, self.first, self.step)
+        total = next(synthetic_studies(template.protocol, self.seed)).total  # all of them have as many
+        number, skipped = divmod(self.start, total)
+        studies = synthetic_studies(template.protocol, self.seed, 1 + number)
+        studies = chain([next(studies).select(range(skipped, total))], studies)
         made = islice(chain.from_iterable(map(template.instances, studies)), self.count)
-        return (Outgoing(reference, syntax, (header, pixels)) for reference, syntax, header, pixels in made)
+        shared = (Outgoing(reference, syntax, (header, pixels)) for reference, syntax, header, pixels in made)
+        return [shared] * associations
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,10 @@ class Files:
         """What to propose presentation contexts for."""
         return dict.fromkeys((instance.reference.sop_class, instance.transfer_syntax) for instance in self.instances)
 
-    def outgoing(self) -> Iterator[Outgoing]:
-        """The instances, one by one."""
-        return stream(self.instances)
+    def outgoing(self, associations: int) -> list[Iterator[Outgoing]]:
+        """The instances for each association: whichever is ready reads the next, into memory of its own."""
+        shared = iter(self.instances)
+        return [stream(shared) for _ in range(associations)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ class Sent:
     window: int
     """Outstanding requests that the peer agreed to; 0 for any number."""
     bytes: int = 0
-    """Of all data sets that were answered."""
+    """Of all data sets that were stored."""
     latencies: list[float] = field(default_factory=list)
     """Seconds from when an instance was due, or begun, to its response."""
     statuses: Counter[int] = field(default_factory=Counter)
@@ -118,7 +128,7 @@ class Sender:
     def __init__(self, consignment: Consignment) -> None:
         """Associate. Raises AssociationError if not all associations are established."""
         self._consignment = consignment
-        self._outgoing = consignment.source.outgoing()
+        self._outgoing = consignment.source.outgoing(consignment.associations)
         self._stopped = threading.Event()
         self._trains: list[Train] = []
         contexts = list(dict.fromkeys(consignment.source.pairs()))[:MAXIMUM_CONTEXTS]
@@ -157,21 +167,32 @@ class Sender:
         self._stopped.set()
 
     def run(self) -> Sent:
-        """Send everything, whichever association is ready for the next instance."""
+        """Send everything, whichever association is ready for the next instance.
+
+        Raises UserError for a file that can no longer be read.
+        """
         consignment = self._consignment
         outgoing = self._outgoing
         started, cpu = time.perf_counter(), time.process_time()
         if consignment.interval:
-            outgoing = _spaced(outgoing, started + consignment.delay, consignment.interval)
+            first = started + consignment.delay
+            times = (first + number * consignment.interval for number in count())
+            outgoing = [_spaced(instances, times) for instances in outgoing]
 
         def proceed(_: object) -> bool:
             return not self._stopped.is_set()
 
         self._trains = [
-            requestor.train(time.perf_counter, consignment.timeout, proceed, outgoing=outgoing)
-            for requestor in self._requestors
+            requestor.train(time.perf_counter, consignment.timeout, proceed, outgoing=instances)
+            for requestor, instances in zip(self._requestors, outgoing, strict=True)
         ]
-        run_all(self._trains)
+        gc.disable()  # rows only grow, and nothing in them is garbage
+        try:
+            run_all(self._trains)
+        except OSError as error:
+            raise UserError(f"cannot read {error.filename}: {error.strerror or error}") from error
+        finally:
+            gc.enable()
         sent = Sent(started, time.perf_counter(), time.process_time() - cpu, self.window)
         for requestor, train in zip(self._requestors, self._trains, strict=True):
             requestor.unhitch(train)
@@ -185,10 +206,9 @@ class Sender:
             requestor.close()
 
 
-def _spaced(outgoing: Iterable[Outgoing], first: float, interval: float) -> Iterator[Outgoing]:
-    """Each instance with the time at which it is due."""
-    for number, instance in enumerate(outgoing):
-        yield replace(instance, due=first + number * interval)
+def _spaced(outgoing: Iterable[Outgoing], times: Iterator[float]) -> Iterator[Outgoing]:
+    """Each instance with the next of the times at which one is due."""
+    return (replace(instance, due=next(times)) for instance in outgoing)
 
 
 def _count(sent: Sent, train: Train) -> None:
@@ -197,10 +217,13 @@ def _count(sent: Sent, train: Train) -> None:
         rows.bytes, rows.transfer_syntax, rows.started, rows.finished, rows.status, strict=True
     ):
         if status != NO_STATUS:
-            sent.bytes += size
             sent.latencies.append(finished - started)
             sent.statuses[status] += 1
+            if StoreStatus.of(status) in STORED:
+                sent.bytes += size
         elif syntax:
             sent.in_doubt += 1
-    if train.comment or train.trouble.value:
+    if train.trouble is not Trouble.NONE:
         sent.troubles.append(": ".join(part for part in (train.trouble.value, train.comment) if part))
+    elif train.comment:
+        sent.troubles.append(f"the peer's comment: {train.comment}")

@@ -4,23 +4,29 @@ import contextlib
 import select
 import socket
 import struct
-import threading
 import time
 from io import BytesIO
 
 from pydicom.filereader import read_dataset
 from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage, PatientRootQueryRetrieveInformationModelFind, Verification
+from pynetdicom.sop_class import (
+    CTImageStorage,
+    PatientRootQueryRetrieveInformationModelFind,
+    StorageCommitmentPushModel,
+    Verification,
+)
 
 from network.peers import command_pdu, element, item, number, pdu, read_pdu
 from simlab.network.live.acceptor import Acceptor, Listening
 from simlab.network.live.server import Offer, Storage
+from simlab.network.query import Model
 from simlab.network.seam import SUCCESS, Answer, Status
+from simlab.network.sop_classes import FIND, STORAGE_COMMITMENT
 from simlab.nodes.halves import LiveHalf
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 EXPLICIT = "1.2.840.10008.1.2.1"
-CONTEXTS = {1: CT, 3: MR, 5: str(Verification)}
+CONTEXTS = {1: CT, 3: MR, 5: str(Verification), 7: STORAGE_COMMITMENT, 9: FIND[Model.STUDY_ROOT]}
 NO_DATA_SET = 0x0101
 ABORTED = "A-ABORT, or the connection is closed"
 BOUND = 20.0
@@ -102,13 +108,13 @@ def places(folder, receivers):
 # ---- an outsider
 
 
-def outsider(place, maximum=16384, calling="CT1"):
-    entity = AE(calling)
-    entity.maximum_pdu_size = maximum
+def outsider(place, handlers=()):
+    entity = AE("CT1")
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = BOUND
-    for sop_class in (CTImageStorage, Verification, PatientRootQueryRetrieveInformationModelFind):
+    find = PatientRootQueryRetrieveInformationModelFind
+    for sop_class in (CTImageStorage, Verification, find, StorageCommitmentPushModel):
         entity.add_requested_context(sop_class, EXPLICIT)
-    association = entity.associate("127.0.0.1", place.port, ae_title="ARCHIVE")
+    association = entity.associate("127.0.0.1", place.port, ae_title="ARCHIVE", evt_handlers=list(handlers))
     assert association.is_established
     return association
 
@@ -201,10 +207,3 @@ def callers():
     yield call
     for caller in opened:
         caller.close()
-
-
-def later(seconds, function):
-    timer = threading.Timer(seconds, function)
-    timer.daemon = True
-    timer.start()
-    return timer

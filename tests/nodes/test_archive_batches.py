@@ -29,12 +29,14 @@ def busy(archive):
         waits.set()
         goes_on.wait(10)
 
-    archive.take(arrived, examine(arrived, b""), respond)
+    at_work = threading.Thread(target=archive.take, args=(arrived, examine(arrived, b""), respond))
+    at_work.start()
     assert waits.wait(10)
     try:
         yield
     finally:
         goes_on.set()
+        at_work.join(10)
 
 
 def taken_together(archive, instances):
@@ -49,6 +51,13 @@ def codes(statuses):
 
 def files(archive):
     return sorted(path.name for path in archive.incoming.parent.rglob("*.dcm"))
+
+
+@pytest.fixture(params=[False, True], ids=["write", "fsync"])
+def archive(tmp_path, request):
+    state = ArchiveState(tmp_path / "archive", durable=request.param)
+    yield state
+    state.close()
 
 
 @pytest.fixture

@@ -182,7 +182,8 @@ class Accepted:
 
     def abort_if_idle(self) -> None:
         """Abort if nothing has come for too long, and the peer does not wait for us."""
-        waits = self._lent or (self._reception is not None and self._reception.outstanding > 0)
+        outstanding = self._reception is not None and self._reception.outstanding > 0
+        waits = self._lent or (outstanding and self._dul.parser.between_messages)
         if not waits and time.perf_counter() - self._heard > self._acceptor.idle_timeout:
             if self.association.is_established:
                 self.association.abort()
@@ -194,7 +195,8 @@ class Accepted:
         """Forget a connection that is closed."""
         if self._dul.is_alive():
             return False
-        self._acceptor.loop.remove_reader(self._connection)
+        with suppress(ValueError):  # it was lent when it was closed
+            self._acceptor.loop.remove_reader(self._connection)
         self._acceptor.associations.discard(self)
         self.association.kill()
         while self._waiting:

@@ -7,6 +7,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pydicom.uid import MediaStorageDirectoryStorage
+
 from simlab.network.live.server import KeptInstance
 from simlab.network.live.train import Outgoing
 from simlab.studies.study import InstanceReference
@@ -20,18 +22,30 @@ _LONG = frozenset((b"OB", b"OW", b"UN", b"SQ", b"UT", b"UC", b"UR", b"OF", b"OD"
 
 
 def find_files(folder: Path) -> Iterator[Path]:
-    """All files in a folder and those below it, in the order of their names; the file itself, if it is one."""
+    """All files in a folder and those below it, in the order of their names; the file itself, if it is one.
+
+    Raises OSError.
+    """
     if folder.is_file():
         yield folder
         return
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_raise):
         folders.sort()
         for name in sorted(files):
-            yield Path(place, name)
+            path = Path(place, name)
+            if path.is_file():  # links may lead nowhere, and a pipe is not to be opened
+                yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def recognise(path: Path) -> KeptInstance | None:
-    """An instance in DICOM file format (PS3.10 section 7.1), None if the file is anything else. Raises OSError."""
+    """An instance in DICOM file format (PS3.10 section 7.1), None if the file is anything else. Raises OSError.
+
+    A DICOMDIR is in that format, too, but belongs to its folder (PS3.10 section 8.6), and nobody would store it.
+    """
     with path.open("rb") as file:
         start = file.read(_PREAMBLE + 4 + _LONGEST_META)
     if start[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
@@ -52,7 +66,7 @@ def recognise(path: Path) -> KeptInstance | None:
             at += length
     except (struct.error, UnicodeDecodeError):
         return None
-    if len(found) < 3:
+    if len(found) < 3 or found[0x0002] == MediaStorageDirectoryStorage:
         return None
     return KeptInstance(InstanceReference(found[0x0002], found[0x0003]), found[0x0010], path, at)
 

@@ -9,6 +9,7 @@ every instance. Whatever is no C-STORE, be it a C-ECHO or the end of the associa
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -33,6 +34,9 @@ from simlab.network.live.reception import SYNCING_THREADS, Receiving, Reception
 from simlab.network.live.server import ReceivedInstance, Respond
 
 BUFFER_BYTES = 1 << 20
+
+RARELY = 50_000
+"""Objects after which garbage is collected: nothing that comes with every instance refers to itself."""
 
 
 class Receiver:
@@ -105,7 +109,7 @@ class Receiver:
     def _look_for_silence(self) -> None:
         heard_before = time.perf_counter() - self._idle_timeout
         for association in tuple(self._associations):
-            if association.heard < heard_before and not association.reception.outstanding:
+            if association.heard < heard_before and not association.waits:
                 association.give_back(GiveBack(association.number, silent=True))
         self.loop.call_later(min(1.0, self._idle_timeout / 4), self._look_for_silence)
 
@@ -123,6 +127,11 @@ class _Association:
         self._result: GiveBack | None = None
         connection.setblocking(False)
         receiver.loop.add_reader(connection, self._receive)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the node must say something before anything else can come."""
+        return self._result is not None or (self.reception.outstanding > 0 and self._parser.between_messages)
 
     def _receive(self) -> None:
         buffer = self._receiver.buffer
@@ -194,6 +203,8 @@ def main() -> None:
     """Run in a process of its own: ``python -m simlab.network.live.receiver DESCRIPTOR``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the node tells us to end
     raise_descriptor_limit()
+    gc.freeze()
+    gc.set_threshold(RARELY)
     Receiver(socket.socket(fileno=int(sys.argv[1]))).run()
     os._exit(0)  # files that are being synced are nobody's any more
 

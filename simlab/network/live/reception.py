@@ -156,10 +156,14 @@ class _Writing:
 
     def _fail(self, error: OSError) -> None:
         self.status = Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64])
-        self.give_up()
+        self._leave_nothing()
 
     def give_up(self) -> None:
-        """Leave nothing behind."""
+        """The rest will never come: leave nothing behind."""
+        self._leave_nothing()
+        self._reception.outstanding -= 1
+
+    def _leave_nothing(self) -> None:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -31,6 +31,9 @@ MOST_OUTSTANDING = 65535
 _RECEIVE_BYTES = 16384
 """No less than a TLS record: what would be left of one inside the TLS layer, no selector would tell of."""
 
+_LONGEST_REST = 0.25
+"""Seconds after which a sender that has nothing due is asked again whether to proceed."""
+
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -84,7 +87,8 @@ class Train:
     outgoing: Iterator[Outgoing]
     """What is to be sent; after the train what was not begun."""
     proceed: Callable[[InstanceRows], bool] = lambda _: True
-    """Called after each row; False ends the train, once what is outstanding has been answered."""
+    """Called after each row, and now and then while nothing is due; False ends the train, once what is outstanding
+    has been answered."""
     originator: tuple[str, int] | None = None
     """Move originator AE title and message ID."""
     first_message_id: int = 1
@@ -148,6 +152,8 @@ class Journey:
         self._deadline = inf
         self._held: Outgoing | None = None
         """Taken out of the train, but not begun."""
+        self._rest = inf
+        """Until when to leave it alone, if there is room for it."""
         self._stopped = False
         self._buffer = bytearray(_RECEIVE_BYTES)
         self._responses = Responses(self._outstanding, self._answered, train.other)
@@ -162,9 +168,8 @@ class Journey:
     def wake(self) -> float:
         """When to go on, should nothing happen before."""
         wake = self._deadline if self._outstanding or self.unwritten else inf
-        if self._held is None or self._held.due is None:
-            return wake
-        return min(wake, self._held.due)
+        full = self.unwritten or len(self._outstanding) >= self._window  # what is overdue waits for the peer then
+        return wake if full or self._stopped else min(wake, self._rest)
 
     def step(self, *, readable: bool) -> bool:
         """Do what can be done; False once the train has ended."""
@@ -194,8 +199,13 @@ class Journey:
             instance = None if self._stopped else self._hold()
             if instance is None:
                 break
-            if instance.due is not None and self.clock() < instance.due:
-                return
+            if instance.due is not None and (now := self.clock()) < instance.due:
+                if self._proceed(self._rows):
+                    self._rest = min(instance.due, now + _LONGEST_REST)
+                    return
+                self._stopped = True
+                break
+            self._rest = inf
             self._begin(instance)
         if not (self._outstanding or self.unwritten):
             raise _EndedError(Ending.STOPPED if self._stopped else Ending.COMPLETE)
@@ -243,7 +253,8 @@ class Journey:
     def _not_sent(self, instance: Outgoing) -> None:
         train, reference, now = self._train, instance.reference, self.clock()
         if train.trouble is Trouble.NONE:
-            train.trouble, train.comment = Trouble.NO_CONTEXT, f"none for {UID(instance.transfer_syntax).name}"
+            names = UID(reference.sop_class).name, UID(instance.transfer_syntax).name
+            train.trouble, train.comment = Trouble.NO_CONTEXT, f"none for {names[0]} in {names[1]}"
         train.rows.append(reference.sop_instance, reference.sop_class, "", 0, now, now, NO_STATUS)
         self._stopped = not train.proceed(train.rows)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, column, delete, func, insert, select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import Header
@@ -54,7 +57,8 @@ class Batch:
         if replaced:
             self._connection.execute(delete(INSTANCES).where(IN_LIST), {"uids": as_list(replaced)})
         if self._entered:
-            self._connection.exec_driver_sql(_INSERT, [_row(*entered) for entered in self._entered.values()])
+            with driver_of(self._connection) as driver:
+                driver.executemany(_INSERT, [_row(*entered) for entered in self._entered.values()])
         used = {at for _, at, _ in self._entered.values()}
         needless = [uids for uids, place in self.new_places.items() if place not in used]
         if needless:
@@ -65,14 +69,21 @@ class Batch:
 
 def entries_of(connection: Connection, sop_instances: Iterable[str]) -> list[Entry]:
     """The entries of these instances, as far as they are held."""
-    # Past SQLAlchemy, whose results take longer than the question.
-    rows = _driver(connection).execute(_ENTRIES_OF, (as_list(sop_instances),)).fetchall()
-    return [as_entry(row) for row in rows]
+    with driver_of(connection) as driver:
+        return [as_entry(row) for row in driver.execute(_ENTRIES_OF, (as_list(sop_instances),)).fetchall()]
 
 
-def _driver(connection: Connection) -> Any:
-    """The connection of the module ``sqlite3`` under SQLAlchemy's."""
-    return connection.connection.driver_connection
+@contextmanager
+def driver_of(connection: Connection) -> Iterator[Any]:
+    """The connection of the module ``sqlite3`` under SQLAlchemy's, whose results take longer than the question.
+
+    Its errors are raised as SQLAlchemy's.
+    """
+    try:
+        yield connection.connection.driver_connection
+    except sqlite3.Error as error:
+        kind = OperationalError if isinstance(error, sqlite3.OperationalError) else DBAPIError
+        raise kind(None, None, error) from error
 
 
 def as_entry(row: Sequence[Any]) -> Entry:

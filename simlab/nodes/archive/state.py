@@ -49,7 +49,7 @@ class ArchiveState:
         self._index = Index(root / "index.sqlite", durable=durable)
         self._recover()
         self._keeper = Keeper(root, self._index, durable=durable)
-        self._writer = Writer(self._keeper.keep, unforeseen)
+        self._writer = Writer(self._keeper.keep, unforeseen, apart=durable)
 
     def close(self) -> None:
         """Keep what was taken, respond to it, and close the index. Files stay."""
@@ -70,7 +70,7 @@ class ArchiveState:
         return self._index.count(Level.STUDY)
 
     def take(self, instance: ReceivedInstance, examined: Header | Status, respond: Respond) -> None:
-        """Keep an instance, and respond to its C-STORE when it is kept: later, from another thread.
+        """Keep an instance, and respond to its C-STORE when it is kept: here, or from the thread that does the work.
 
         ``examined`` is what :func:`simlab.nodes.archive.header.examine` made of it. What that refuses is refused.
 

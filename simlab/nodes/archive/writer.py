@@ -1,4 +1,4 @@
-"""The archive's one writer: what many threads bring is kept a batch at a time (group commit)."""
+"""The archive's writer: what many threads bring is kept a batch at a time (group commit)."""
 
 from __future__ import annotations
 
@@ -31,40 +31,67 @@ class Arrival:
 
 
 class Writer:
-    """A thread that keeps what has arrived, and responds.
+    """Keeps what has arrived, and responds; one batch at a time.
 
     A batch is what came while the one before it was being kept: nobody waits for a batch to fill, and the more comes
     at once, the less each instance costs.
     """
 
     def __init__(
-        self, keep: Callable[[Sequence[Arrival]], Sequence[Status]], unforeseen: Callable[[Exception], object]
+        self,
+        keep: Callable[[Sequence[Arrival]], Sequence[Status]],
+        unforeseen: Callable[[Exception], object],
+        *,
+        apart: bool,
     ) -> None:
-        """``keep`` returns a status for each; what it raises all the same is a bug, and handed to ``unforeseen``."""
+        """``keep`` returns a status for each; what it raises all the same is a bug, and handed to ``unforeseen``.
+
+        ``apart``: on a thread of its own, because keeping waits for the disk. Otherwise whoever brings an instance and
+        finds nobody at work does the work: passing it to another thread would take longer than the work itself.
+        """
         self._keep = keep
         self._unforeseen = unforeseen
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Arrival] = deque()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="archive-writer", daemon=True)
-        self._thread.start()
+        self._busy = False
+        self._thread = threading.Thread(target=self._run, name="archive-writer", daemon=True) if apart else None
+        if self._thread is not None:
+            self._thread.start()
 
     def put(self, arrival: Arrival) -> bool:
         """Have an instance kept. False, and it is left alone, once the writer closes."""
         with self._changed:
-            if not self._closing:
-                self._waiting.append(arrival)
-                self._changed.notify()
-            return not self._closing
+            if self._closing:
+                return False
+            self._waiting.append(arrival)
+            self._changed.notify()
+            if self._thread is not None or self._busy:
+                return True
+            self._busy = True
+        self._work_off()
+        return True
 
     def close(self) -> None:
         """Keep what has been put, respond to it, and end."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        self._thread.join(LONGEST_CLOSE)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not (self._busy or self._waiting), LONGEST_CLOSE)
+        if self._thread is not None:
+            self._thread.join(LONGEST_CLOSE)
 
     def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if not self._waiting:
+                    return
+                self._busy = True
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """Keep batches until nothing waits."""
         while batch := self._next_batch():
             try:
                 statuses = self._keep(batch)
@@ -81,7 +108,9 @@ class Writer:
             self._unforeseen(error)
 
     def _next_batch(self) -> list[Arrival]:
-        """What waits, as soon as anything does; nothing once the writer closes."""
+        """What waits; nothing, and whoever comes next does the work, once nothing does."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
+            if not self._waiting:
+                self._busy = False
+                self._changed.notify_all()
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
