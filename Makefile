@@ -7,13 +7,14 @@ BIN   := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow lint format schema clean
+.PHONY: help setup run test test-slow bench lint format schema clean
 
 help:
 	@echo "make setup      create .venv with everything that simlab needs"
 	@echo "make run        bring a small department to life, and report on it (TOPOLOGY=$(TOPOLOGY))"
 	@echo "make test       run the tests, without the slow ones"
 	@echo "make test-slow  run the slow tests"
+	@echo "make bench      measure simlab and its peers side by side: about an hour (BENCH=--quick to try it)"
 	@echo "make lint       check style and types"
 	@echo "make format     put the code into its style"
 	@echo "make schema     write the JSON schema of topology files anew"
@@ -38,6 +39,9 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+bench: setup
+	$(BIN)/python -m benchmarks --json runs/bench.json $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ import numpy as np
 from simlab.draws import Draws
 from simlab.errors import GroupError, UserError
 from simlab.lab.sender import STORED, Consignment, Files, Sender, Sent, Synthetic
+from simlab.network.live.descriptors import raise_descriptor_limit
 from simlab.network.live.directory import Peer
 from simlab.network.live.files import find_files, recognise
 from simlab.network.live.upper_layer import AssociationError
@@ -240,6 +241,7 @@ def _divide(load: Load, sources: Sequence[Synthetic | Files]) -> list[Consignmen
 
 
 def _send_here(consignment: Consignment, report: Report, progress: Progress, heeding: Heeding) -> None:
+    raise_descriptor_limit()
     sender = Sender(consignment)
     finished = threading.Event()
     with heeding() as stopped:
@@ -343,7 +345,7 @@ def _await_association(process: _Process, timeout: float) -> None:
         said = process.hear(timeout)
     except Empty:
         raise GroupError(f"a sending process has not associated within {timeout:g} s") from None
-    if isinstance(said, AssociationError):
+    if isinstance(said, AssociationError | UserError):
         raise said
     if said is None:
         raise GroupError("a sending process has ended before it associated; see above")

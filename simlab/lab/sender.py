@@ -126,7 +126,10 @@ class Sender:
     """Sends a consignment: associate, then :meth:`run` once."""
 
     def __init__(self, consignment: Consignment) -> None:
-        """Associate. Raises AssociationError if not all associations are established."""
+        """Associate.
+
+        Raises AssociationError if not all associations are established, UserError if the system has no room for them.
+        """
         self._consignment = consignment
         self._outgoing = consignment.source.outgoing(consignment.associations)
         self._stopped = threading.Event()
@@ -145,7 +148,10 @@ class Sender:
             except AssociationError as error:
                 return error
 
-        answers = at_once([associate] * consignment.associations)
+        try:
+            answers = at_once([associate] * consignment.associations)
+        except OSError as full:
+            raise UserError(f"cannot open {consignment.associations} associations: {full.strerror or full}") from full
         self._requestors = [answer for answer in answers if isinstance(answer, Requestor)]
         for error in answers:
             if isinstance(error, AssociationError):
@@ -190,6 +196,7 @@ class Sender:
         try:
             run_all(self._trains)
         except OSError as error:
+            self.close(abort=True)
             raise UserError(f"cannot read {error.filename}: {error.strerror or error}") from error
         finally:
             gc.enable()
@@ -200,10 +207,10 @@ class Sender:
         sent.unsent = consignment.source.count - sent.answered - sent.in_doubt
         return sent
 
-    def close(self) -> None:
-        """Release what is associated and was not run."""
+    def close(self, *, abort: bool = False) -> None:
+        """Release what is associated, or abort it, if it was not run to its end."""
         for requestor in self._requestors:
-            requestor.close()
+            requestor.close(abort=abort)
 
 
 def _spaced(outgoing: Iterable[Outgoing], times: Iterator[float]) -> Iterator[Outgoing]:

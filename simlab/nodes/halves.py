@@ -23,6 +23,9 @@ class LiveHalf(Refusing):
         instance.path.unlink(missing_ok=True)
         respond(NOT_OFFERED)
 
+    def flush(self) -> None:
+        """Have put off nothing."""
+
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """Hold nothing."""
         return None

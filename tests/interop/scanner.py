@@ -31,6 +31,24 @@ def associated(calling, peer, sop_class, handlers=()):
         yield requestor
 
 
+@contextmanager
+def attended(requestor):
+    """Serve what the peer sends on an association, beside the block."""
+    finished = threading.Event()
+
+    def attend():
+        while not finished.is_set():
+            requestor.serve_until(finished, 0.05)
+
+    beside = threading.Thread(target=attend)
+    beside.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        beside.join()
+
+
 class Report(NamedTuple):
     """An N-EVENT-REPORT, as it came."""
 
@@ -102,7 +120,9 @@ class Scanner:
         """Ask for commitment to (SOP class, SOP instance) pairs; the association stays open for the block."""
         handlers = [(evt.EVT_N_EVENT_REPORT, self.take_report)]
         with associated(self.ae_title, archive, StorageCommitmentPushModel, handlers) as requestor:
-            yield self.send_request(requestor.association, references)
+            transaction = self.send_request(requestor.association, references)
+            with attended(requestor):
+                yield transaction
 
     def send_request(self, association, references):
         """N-ACTION; returns the Transaction UID."""

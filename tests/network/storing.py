@@ -138,6 +138,12 @@ def echo_pdu(message_id=99):
     return command_pdu(5, elements | {0x0800: number(NO_DATA_SET)})
 
 
+def find_pdus(message_id):
+    elements = {0x0002: uid(CONTEXTS[9]), 0x0100: number(0x0020), 0x0110: number(message_id), 0x0700: number(0)}
+    identifier = b"\x08\0\x52\0CS\6\0STUDY \x20\0\x0d\0UI\0\0"
+    return command_pdu(9, elements | {0x0800: number(1)}) + pdu(0x04, value(9, 2, identifier))
+
+
 def value(context, control, content):
     """A presentation data value; control is 1 for a command and 2 for a last fragment."""
     return struct.pack(">LBB", len(content) + 2, context, control) + content
@@ -183,7 +189,7 @@ class Caller:
         said = self.response()
         return said if isinstance(said, str | int) else (said.MessageIDBeingRespondedTo, said.Status)
 
-    def is_quiet(self, seconds=0.2):
+    def is_quiet(self, seconds=0.1):
         return not select.select([self.connection], [], [], seconds)[0]
 
     def release(self):

@@ -2,6 +2,7 @@
 
 import queue
 import random
+import socket
 import struct
 import threading
 import time
@@ -90,11 +91,11 @@ def test_whoever_exceeds_the_window_is_cut_off(listen, call, window, granted):
     kept = []
     place.node.decide = lambda _, respond: kept.append(respond)
     caller, other = call(place, window=window), call(place)
-    caller.send(*(store_pdus(index, f"2.25.{index}1") for index in range(granted)))
+    caller.send(*(store_pdus(index, f"2.25.1{index}") for index in range(granted)))
     until(lambda: len(kept) == granted)
     assert caller.is_quiet()
     caller.send(store_pdus(granted, "2.25.1"))
-    caller.is_quiet(0.5)
+    caller.is_quiet(0.2)
     for respond in kept:  # with receivers, what was within the window is answered before the end
         respond(Status(SUCCESS))
     answers = []
@@ -114,15 +115,15 @@ def test_responses_later_out_of_order_and_from_another_thread(listen, call):
     kept = {}
     place.node.decide = lambda instance, respond: kept.update({instance.reference.sop_instance: respond})
     caller = call(place, window=8)
-    caller.send(*(store_pdus(100 + index, f"2.25.{index}1") for index in range(8)))
+    caller.send(*(store_pdus(100 + index, f"2.25.1{index}") for index in range(8)))
     until(lambda: len(kept) == 8)
     assert caller.is_quiet()
     order = [5, 2, 7, 0, 1, 6, 3, 4]
     for index in order:
         status = Status(0xA700 + index, f"number {index}") if index % 2 else Status(SUCCESS)
-        threading.Thread(target=kept[f"2.25.{index}1"], args=(status,)).start()
+        threading.Thread(target=kept[f"2.25.1{index}"], args=(status,)).start()
         said = caller.response()
-        assert (said.MessageIDBeingRespondedTo, said.AffectedSOPInstanceUID) == (100 + index, f"2.25.{index}1")
+        assert (said.MessageIDBeingRespondedTo, said.AffectedSOPInstanceUID) == (100 + index, f"2.25.1{index}")
         assert said.Status == status.code
         assert said.get("ErrorComment", "") == status.comment
     assert caller.release()
@@ -143,7 +144,7 @@ def test_responses_from_many_threads_at_once(listen, call):
     caller = call(place, window=0)
     count = 400
     sending = threading.Thread(
-        target=caller.send, args=[store_pdus(index, f"2.25.{index}1", bytes(100)) for index in range(count)]
+        target=caller.send, args=[store_pdus(index, f"2.25.1{index}", bytes(100)) for index in range(count)]
     )
     sending.start()
     try:
@@ -157,25 +158,34 @@ def test_responses_from_many_threads_at_once(listen, call):
     assert caller.release()
 
 
-def test_an_answer_to_a_peer_that_is_gone_keeps_nobody_else_out(listen_alone, call):
-    """The response meets a dead connection on a thread that is not the acceptor's, which is busy meanwhile."""
-    place = listen_alone(outstanding=4)
-    gone, other = call(place), call(place)
+def test_a_peer_that_reads_no_responses_is_cut_off_and_keeps_nobody_else_out(listen, call):
+    """Alone, the responses that do not fit come from a thread that is not the acceptor's, which is busy meanwhile."""
+    place = listen(outstanding=0)
+    deaf = call(place, window=0)
+    (accepted,) = place.acceptor.associations
+    accepted._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    deaf.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    other = call(place)
     kept = []
+    count = 2000
+
+    def respond_to_all():
+        for respond in kept:
+            respond(Status(SUCCESS, "c" * 64))
 
     def decide(instance, respond):
-        kept.append(respond)
-        if len(kept) == 2:
-            gone.close(reset=True)
-            time.sleep(0.1)
-            answering = threading.Thread(target=kept[0], args=(Status(SUCCESS),))
-            answering.start()
-            answering.join()
-            respond(Status(SUCCESS))
+        if instance.reference.sop_instance != "2.25.2":
+            kept.append(respond)
+            return
+        answering = threading.Thread(target=respond_to_all)
+        answering.start()
+        answering.join()
+        respond(Status(SUCCESS))
 
     place.node.decide = decide
-    gone.send(store_pdus(1, "2.25.1"))
-    until(lambda: kept)
+    for index in range(0, count, 100):
+        deaf.send(*(store_pdus(1 + index + k, f"2.25.{1 + index + k}1") for k in range(100)))
+    until(lambda: len(kept) == count)
     other.send(store_pdus(1, "2.25.2"))
     assert other.status() == (1, SUCCESS)
     until(lambda: len(place.acceptor.associations) == 1)
@@ -213,7 +223,7 @@ def test_a_transfer_with_a_window(listen, tmp_path, associations):
     place = listen(outstanding=16)
     slowly = Slowly()
     place.node.decide = slowly.decide
-    data = {f"2.25.{index}1": bytes([index]) * (1000 * index) for index in range(50)}
+    data = {f"2.25.1{index}": bytes([index]) * (1000 * index) for index in range(50)}
     instances = []
     for name, content in data.items():
         path = tmp_path / f"{name}.dcm"

@@ -90,6 +90,7 @@ def take(state, instance):
     response = Future()
     arrived = received(instance, state.incoming)
     state.take(arrived, examine(arrived, instance.data_set), response.set_result)
+    state.flush()
     return response
 
 

@@ -29,7 +29,8 @@ def busy(archive):
         waits.set()
         goes_on.wait(10)
 
-    at_work = threading.Thread(target=archive.take, args=(arrived, examine(arrived, b""), respond))
+    archive.take(arrived, examine(arrived, b""), respond)
+    at_work = threading.Thread(target=archive.flush)
     at_work.start()
     assert waits.wait(10)
     try:

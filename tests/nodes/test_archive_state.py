@@ -207,6 +207,7 @@ def test_a_service_stores_as_its_node_says(tmp_path, durability):
     arrived = received(instance, service.storage.folder)
     response = Future()
     service.take(arrived, pickle.loads(pickle.dumps(service.storage)).examine(arrived, b""), response.set_result)
+    service.flush()
     assert response.result(10).code == SUCCESS
     assert service.fetch(instance.reference) is not None
     service.close()

@@ -129,7 +129,9 @@ def test_what_is_cut_short_or_spoilt_is_read_the_same(made, data):
     for _ in range(data.draw(st.integers(0, 3))):
         at = data.draw(st.integers(0, max(0, len(content) - 1)))
         content = content[:at] + data.draw(st.binary(min_size=1, max_size=4)) + content[at + 1 :]
-    assert read(content, transfer_syntax) == read_slowly(content, transfer_syntax)
+    slowly = read_slowly(content, transfer_syntax)
+    # pydicom does not get past some character sets that nobody knows.
+    assert slowly is UnreadableError or read(content, transfer_syntax) == slowly
 
 
 @pytest.mark.filterwarnings("ignore")

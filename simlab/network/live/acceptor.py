@@ -97,7 +97,9 @@ class Acceptor:
         self.contexts = _Contexts(self.entity.supported_contexts)
         self.handlers = list(Handlers(server, self._name))
         self._syncing = ThreadPoolExecutor(SYNCING_THREADS, "sync")
-        self.receiving = Receiving(server.storage, self._deliver, self._syncing) if server.storage else None
+        self.receiving = (
+            Receiving(server.storage, self._deliver, self._flush, self._syncing) if server.storage else None
+        )
         if self.receiving is not None:
             self.receiving.storage.folder.mkdir(parents=True, exist_ok=True)
         self.associations: set[Accepted] = set()
@@ -110,8 +112,7 @@ class Acceptor:
         self.receivers: Receivers | None = None
         if self.receiving is not None and self.receiving.storage.receivers:
             setup = Setup(self.receiving.storage, self.idle_timeout)
-            deliver = self.receiving.deliver
-            self.receivers = Receivers(self.loop, self.receiving.storage.receivers, setup, deliver, self.on_bug)
+            self.receivers = Receivers(self.loop, setup, self.receiving, self.on_bug)
         self._thread = threading.Thread(target=self._run, name=f"Acceptor {listening.ae_title}", daemon=True)
         self._thread.start()
 
@@ -138,6 +139,9 @@ class Acceptor:
 
     def _deliver(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
         self._server.take(instance, examined, respond)
+
+    def _flush(self) -> None:
+        self._server.flush()
 
     def _name(self, association: Association) -> str:
         return next(accepted.name for accepted in tuple(self.associations) if accepted.association is association)

@@ -40,7 +40,9 @@ class Channel:
         loop.add_reader(end, self._read)
 
     def send(self, message: Any, passed: socket.socket | None = None) -> None:
-        """Send a message, and a duplicate of an open socket with it. Messages arrive in order."""
+        """Send a message, and a duplicate of an open socket with it. Messages arrive in order, unless it is closed."""
+        if self._end.fileno() < 0:
+            return
         content = pickle.dumps((message, passed is not None), pickle.HIGHEST_PROTOCOL)
         descriptor = None if passed is None else passed.fileno()
         waiting = bool(self._unsent)
@@ -49,7 +51,9 @@ class Channel:
             self._write()
 
     def close(self) -> None:
-        """Close this end; the other one hears of it."""
+        """Close this end; the other one hears of it. A second call does nothing."""
+        if self._end.fileno() < 0:
+            return
         self._loop.remove_reader(self._end)
         self._loop.remove_writer(self._end)
         self._end.close()

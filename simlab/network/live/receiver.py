@@ -58,6 +58,8 @@ class Receiver:
     def run(self) -> None:
         """Receive until the node's process closes the channel."""
         self.loop.run_forever()
+        for association in self._associations:
+            association.give_up()
 
     def _exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A bug: say so, and end, which the node's process notices."""
@@ -87,7 +89,7 @@ class Receiver:
                 self._associations.add(_Association(self, self.receiving, message, connection))
             case Setup(storage, idle_timeout):
                 syncing = ThreadPoolExecutor(SYNCING_THREADS, "sync")
-                self.receiving = Receiving(storage, self._deliver, syncing)
+                self.receiving = Receiving(storage, self._deliver, lambda: None, syncing)
                 self._idle_timeout = idle_timeout
                 self._look_for_silence()
 
@@ -179,6 +181,10 @@ class _Association:
         self._parser.give_up()
         self._receiver.loop.remove_reader(self._connection)
         self._leave()
+
+    def give_up(self) -> None:
+        """Leave nothing half-written behind."""
+        self._parser.give_up()
 
     def _leave(self) -> None:
         if self._result is not None and not self.reception.outstanding:

@@ -7,13 +7,14 @@ import contextlib
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from simlab.network.live.channel import AVAILABLE, Channel
 from simlab.network.live.handover import GiveBack, Instances, Responses, Setup, TakeOver
-from simlab.network.live.reception import Deliver
+from simlab.network.live.reception import Deliver, Receiving
 from simlab.network.seam import Status
 
 if TYPE_CHECKING:
@@ -29,22 +30,37 @@ class Receivers:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        number: int,
         setup: Setup,
-        deliver: Deliver,
+        receiving: Receiving,
         on_bug: Callable[[BaseException], None],
     ) -> None:
-        """Start ``number`` processes; none where the system cannot pass open sockets between processes (Windows)."""
-        self._receivers = [_Receiver(loop, setup, deliver, on_bug) for _ in range(number if AVAILABLE else 0)]
+        """Start the processes; none where the system cannot pass open sockets between processes (Windows)."""
+        number = receiving.storage.receivers if AVAILABLE else 0
+        self._loop = loop
+        self._flush = receiving.flush
+        self._flushing = False
+        self._receivers = [_Receiver(self, loop, setup, receiving.deliver, on_bug) for _ in range(number)]
+
+    def flush_soon(self) -> None:
+        """Flush once all receivers that have something to say have been heard: the more, the larger the group."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flushing = False
+        self._flush()
 
     def __bool__(self) -> bool:
-        return bool(self._receivers)
+        return bool(self._alive)
+
+    @property
+    def _alive(self) -> list[_Receiver]:
+        return [receiver for receiver in self._receivers if not receiver.has_ended]
 
     def hand_over(self, accepted: Accepted, contexts: Mapping[int, tuple[str, str]], calling: str, window: int) -> None:
         """Let the receiver with the fewest associations receive on this one."""
-        min(self._receivers, key=lambda receiver: len(receiver.associations)).take_over(
-            accepted, contexts, calling, window
-        )
+        min(self._alive, key=lambda receiver: len(receiver.associations)).take_over(accepted, contexts, calling, window)
 
     def close(self) -> None:
         """Let the processes end."""
@@ -62,17 +78,21 @@ class _Receiver:
 
     def __init__(
         self,
+        receivers: Receivers,
         loop: asyncio.AbstractEventLoop,
         setup: Setup,
         deliver: Deliver,
         on_bug: Callable[[BaseException], None],
     ) -> None:
         self.associations: dict[int, Accepted] = {}
+        self.has_ended = False
+        self._receivers = receivers
         self._loop = loop
         self._deliver = deliver
         self._on_bug = on_bug
         self._numbers = count()
         self._responses: list[tuple[int, Status]] = []
+        self._responding = threading.Lock()
         self._closing = False
         ours, theirs = socket.socketpair()
         with theirs:
@@ -95,6 +115,7 @@ class _Receiver:
             case Instances(instances):
                 for number, instance, examined in instances:
                     self._deliver(instance, examined, self._responder(number))
+                self._receivers.flush_soon()
             case GiveBack():
                 self.associations.pop(message.association).take_back(message)
 
@@ -102,21 +123,36 @@ class _Receiver:
         """What the node calls, on any thread, to respond to an instance."""
 
         def respond(status: Status) -> None:
-            self._responses.append((number, status))
-            if len(self._responses) == 1:  # the others of the same group go with it
+            with self._responding:
+                self._responses.append((number, status))
+                is_first = len(self._responses) == 1
+            if not is_first:
+                return  # it goes with the others of the same group
+            if self._is_our_thread():
+                self._loop.call_soon(self._respond)
+            else:
                 with contextlib.suppress(RuntimeError):  # the acceptor has been closed
                     self._loop.call_soon_threadsafe(self._respond)
 
         return respond
 
+    def _is_our_thread(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
     def _respond(self) -> None:
-        responses, self._responses = self._responses, []
+        with self._responding:
+            responses, self._responses = self._responses, []
         self._channel.send(Responses(responses))
 
     def _closed(self) -> None:
         """The process is gone: so is what it was in the middle of."""
-        for accepted in self.associations.values():
-            accepted.association.abort()
+        self.has_ended = True
+        for number, accepted in self.associations.items():
+            accepted.take_back(GiveBack(number, silent=True))
+        self.associations.clear()
         if not self._closing:
             self._on_bug(RuntimeError(f"a receiver has ended, with exit code {self._process.poll()}"))
 

@@ -50,6 +50,8 @@ class Receiving:
 
     storage: Storage
     deliver: Deliver
+    flush: Callable[[], None]
+    """Called after what came at once has been delivered."""
     syncing: Executor
     """Runs what waits for the disk."""
 
@@ -200,6 +202,7 @@ class _Writing:
             self._reference, self._syntax, self._reception._calling, self._path, self._offset, self._size
         )
         self._receiving.deliver(instance, storage.examine(instance, bytes(self._head)), respond)
+        self._receiving.flush()
 
     def _respond(self, status: Status) -> None:
         self._reception.respond(self._context_id, self._request, status)

@@ -105,6 +105,9 @@ class LiveServer(Server, Protocol):
         the same thread.
         """
 
+    def flush(self) -> None:
+        """Called after the instances that came at once have been taken: what was put off for the last is to be done."""
+
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """The local copy of an instance, or None if the node does not hold it."""
 

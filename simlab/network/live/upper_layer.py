@@ -113,14 +113,18 @@ class UpperLayer(DULServiceProvider):
             self.event_queue.put("Evt17")  # transport connection closed; or as good as, if the peer does not read
 
     def send_at_once(self, pdu: bytes) -> None:
-        """Send a whole PDU past the state machine, without waiting: if it does not fit, the connection is closed."""
+        """Send a whole PDU past the state machine, without waiting: if it does not fit, the connection is cut off.
+
+        The end of the association is up to the thread that reads, and hears of it.
+        """
         with self._acting:
             if self.connection is None or self._ended:
                 return
             with suppress(OSError):
                 if self.connection.send(pdu) == len(pdu):
                     return
-            self._note("Evt17")
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
 
     # ---- receiving
 

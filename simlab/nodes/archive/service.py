@@ -35,6 +35,10 @@ class ArchiveService(LiveHalf):
         """Store an instance."""
         self.holdings.take(instance, examined, respond)
 
+    def flush(self) -> None:
+        """Keep what has been taken."""
+        self.holdings.flush()
+
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """A held instance's file."""
         return self.holdings.fetch(reference)

@@ -70,7 +70,7 @@ class ArchiveState:
         return self._index.count(Level.STUDY)
 
     def take(self, instance: ReceivedInstance, examined: Header | Status, respond: Respond) -> None:
-        """Keep an instance, and respond to its C-STORE when it is kept: here, or from the thread that does the work.
+        """Have an instance kept by the next :meth:`flush`, and respond to its C-STORE then, from whatever thread.
 
         ``examined`` is what :func:`simlab.nodes.archive.header.examine` made of it. What that refuses is refused.
 
@@ -86,6 +86,10 @@ class ArchiveState:
             refusal = Status(OUT_OF_RESOURCES, "not stored: the archive is closing")
         instance.path.unlink(missing_ok=True)
         respond(refusal)
+
+    def flush(self) -> None:
+        """Keep what has been taken."""
+        self._writer.flush()
 
     def search(self, query: Query) -> Answer:
         """Answer a C-FIND (see :mod:`simlab.nodes.archive.hierarchy`)."""

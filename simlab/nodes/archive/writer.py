@@ -46,8 +46,8 @@ class Writer:
     ) -> None:
         """``keep`` returns a status for each; what it raises all the same is a bug, and handed to ``unforeseen``.
 
-        ``apart``: on a thread of its own, because keeping waits for the disk. Otherwise whoever brings an instance and
-        finds nobody at work does the work: passing it to another thread would take longer than the work itself.
+        ``apart``: on a thread of its own, because keeping waits for the disk. Otherwise whoever flushes, and finds
+        nobody at work, does the work: passing it to another thread would take longer than the work itself.
         """
         self._keep = keep
         self._unforeseen = unforeseen
@@ -60,20 +60,25 @@ class Writer:
             self._thread.start()
 
     def put(self, arrival: Arrival) -> bool:
-        """Have an instance kept. False, and it is left alone, once the writer closes."""
+        """Have an instance kept, after a flush at the latest. False, and it is left alone, once the writer closes."""
         with self._changed:
-            if self._closing:
-                return False
-            self._waiting.append(arrival)
-            self._changed.notify()
-            if self._thread is not None or self._busy:
-                return True
+            if not self._closing:
+                self._waiting.append(arrival)
+                if self._thread is not None:
+                    self._changed.notify()
+            return not self._closing
+
+    def flush(self) -> None:
+        """Keep what was put, unless somebody is at work, and sees to it."""
+        with self._changed:
+            if self._thread is not None or self._busy or not self._waiting:
+                return
             self._busy = True
         self._work_off()
-        return True
 
     def close(self) -> None:
         """Keep what has been put, respond to it, and end."""
+        self.flush()
         with self._changed:
             self._closing = True
             self._changed.notify_all()
