@@ -262,20 +262,18 @@ def series_values(study: Study, series: Series) -> Values:
 
 
 def image_values(study: Study, series: Series, number: int) -> dict[str, str]:
-    """Which instance it is, and when it was made (PS3.3 C.7.6.1, C.12.1).
+    """Which instance it is, and when it was made (PS3.3 C.7.6.1, C.12.1)."""
+    return {"SOPInstanceUID": series.instance_uid(number), **moment_values(study.started, series.number, number)}
 
-    Slices follow one another by a quarter of a second.
-    """
-    taken = study.started + timedelta(seconds=60 * series.number + 0.25 * number)
+
+def moment_values(started: datetime, series: int, number: int) -> dict[str, str]:
+    """When an instance was made; slices follow one another by a quarter of a second."""
+    taken = started + timedelta(seconds=60 * series + 0.25 * number)
     day, time = dicom_date(taken), f"{taken:%H%M%S.%f}"
     return {
-        "SOPInstanceUID": series.instance_uid(number),
-        "InstanceCreationDate": day,
-        "InstanceCreationTime": time,
-        "AcquisitionDate": day,
-        "AcquisitionTime": time,
-        "ContentDate": day,
-        "ContentTime": time,
+        f"{what}{part}": value
+        for what in ("InstanceCreation", "Acquisition", "Content")
+        for part, value in (("Date", day), ("Time", time))
     }
 
 

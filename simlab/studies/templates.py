@@ -11,6 +11,7 @@ import mmap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
 from string import ascii_uppercase
@@ -26,6 +27,7 @@ from simlab.studies.instances import (
     encode,
     image_values,
     make_instance,
+    moment_values,
     patient_values,
     series_values,
     study_values,
@@ -142,9 +144,13 @@ class StudyTemplate:
             pattern, pixels = self._templates[series.number, number]
             if series.number not in shared:
                 shared[series.number] = encode_values(_shared_values(study, series), implicit=self._implicit)
-            own = image_values(study, series, number)
-            elements = shared[series.number] | encode_values(own, implicit=self._implicit)
-            reference = InstanceReference(series.sop_class, own["SOPInstanceUID"])
+            uid = series.instance_uid(number)
+            elements = {
+                **shared[series.number],
+                **_encoded_moment(study.started, series.number, number, self._implicit),
+                **encode_values({"SOPInstanceUID": uid}, implicit=self._implicit),
+            }
+            reference = InstanceReference(series.sop_class, uid)
             yield EncodedInstance(reference, self.transfer_syntax, pattern % elements, pixels)
 
     def save(self, path: Path) -> None:
@@ -176,3 +182,9 @@ class StudyTemplate:
 def _shared_values(study: Study, series: Series) -> Values:
     """What all instances of a series tell of their study."""
     return {**patient_values(study), **study_values(study), **series_values(study, series)}
+
+
+@lru_cache(maxsize=4096)
+def _encoded_moment(started: datetime, series: int, number: int, implicit: bool) -> dict[bytes, bytes]:
+    """Dates and times of an instance, encoded; the same in all synthetic studies, which start at one moment."""
+    return encode_values(moment_values(started, series, number), implicit=implicit)

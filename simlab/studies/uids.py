@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 
 
 def derive_uid(*parts: object) -> str:
@@ -14,7 +13,7 @@ def derive_uid(*parts: object) -> str:
     digest = bytearray(hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).digest())
     digest[6] = 0x80 | digest[6] & 0x0F  # version 8 of RFC 9562: a hash of one's own making
     digest[8] = 0x80 | digest[8] & 0x3F  # the variant that RFC 9562 describes
-    return f"2.25.{uuid.UUID(bytes=bytes(digest)).int}"
+    return f"2.25.{int.from_bytes(digest, 'big')}"
 
 
 IMPLEMENTATION_CLASS_UID = derive_uid("simlab", "implementation")
