@@ -58,9 +58,11 @@ class LocalDisk:
         return kept
 
     def storage(self) -> Storage:
-        """How instances are received here."""
+        """How instances are received here. What an earlier process was in the middle of receiving is deleted."""
         incoming = self._root / ".incoming"
         incoming.mkdir(parents=True, exist_ok=True)
+        for leftover in incoming.iterdir():
+            leftover.unlink()
         return Storage(incoming, examine=examine)
 
     def receive(self, instance: ReceivedInstance, examined: str | Status) -> Status:

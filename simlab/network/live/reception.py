@@ -3,20 +3,20 @@
 What happens to an instance, and on which thread:
 
     the thread that reads      open a file, write each piece as it comes, close it
-    a thread that syncs        (durability fsync only) fsync the file
-    either of them             examine the file, deliver it to the node
-    any                        respond, once the node has said what the response is
+    a thread that syncs        (durability fsync only) fsync the file, beside what follows
+    the thread that reads      examine the file, deliver it to the node
+    any                        respond, once the node has said what the response is, and the file is synced
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any, Protocol
 
 from simlab.network.live.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
@@ -35,6 +35,9 @@ SOP_CLASS_NOT_SUPPORTED = 0x0122
 _numbers = count()
 _BINARY = getattr(os, "O_BINARY", 0)
 """Windows opens files as text otherwise."""
+
+_SYNCS_WHILE_MOVED = os.name == "posix"
+"""Whether a file that is open can get another name. On Windows it cannot, and is synced before."""
 
 
 class Deliver(Protocol):
@@ -174,38 +177,59 @@ class _Writing:
 
     def end(self) -> None:
         """All of it is there."""
+        durability = self._receiving.storage.durability
         if self.status is not None:
             self._respond(self.status)
-        elif self._receiving.storage.durability is Durability.FSYNC:
-            self._receiving.syncing.submit(self._sync)
+        elif durability is Durability.FSYNC:
+            both = _Both(self._respond)
+            self._receiving.syncing.submit(self._sync, both)
+            if _SYNCS_WHILE_MOVED:
+                self._deliver(both)
         else:
             os.close(self._file)
-            self._deliver()
+            if durability is Durability.NONE:
+                self._respond(Status(SUCCESS))
+                self._deliver(_already_answered)
+            else:
+                self._deliver(self._respond)
 
-    def _sync(self) -> None:
+    def _sync(self, respond: Respond) -> None:
+        """Have the file on the disk. Runs beside the node, which gives it its name and indexes it meanwhile."""
         try:
             os.fsync(self._file)
+            status = Status(SUCCESS)
         except OSError as error:
-            self._fail(error)
-            self._respond(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
-            return
+            status = Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64])
         os.close(self._file)
-        self._deliver()
+        respond(status)
+        if not _SYNCS_WHILE_MOVED:
+            self._deliver(respond)
 
-    def _deliver(self) -> None:
-        respond: Respond = self._respond
-        storage = self._receiving.storage
-        if storage.durability is Durability.NONE:
-            self._respond(Status(SUCCESS))
-            respond = _already_answered
+    def _deliver(self, respond: Respond) -> None:
         instance = ReceivedInstance(
             self._reference, self._syntax, self._reception._calling, self._path, self._offset, self._size
         )
-        self._receiving.deliver(instance, storage.examine(instance, bytes(self._head)), respond)
+        self._receiving.deliver(instance, self._receiving.storage.examine(instance, bytes(self._head)), respond)
         self._receiving.flush()
 
     def _respond(self, status: Status) -> None:
         self._reception.respond(self._context_id, self._request, status)
+
+
+class _Both:
+    """Responds when the disk and the node have both said what they have to say: the first failure, if there is one."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+        self._first: Status | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, status: Status) -> None:
+        """One of them has said it."""
+        with self._lock:
+            first, self._first = self._first, status
+        if first is not None:
+            self._respond(status if first.code == SUCCESS else first)
 
 
 def _already_answered(_: Status) -> None:
@@ -214,8 +238,3 @@ def _already_answered(_: Status) -> None:
 
 def _text(uid: bytes) -> str:
     return uid.rstrip(b"\0 ").decode("ascii", "replace")
-
-
-def leftovers(folder: Path) -> list[Path]:
-    """Files that were being received when a process ended."""
-    return list(folder.glob("*.part"))
