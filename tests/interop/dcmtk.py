@@ -70,11 +70,11 @@ class Station:
 
     @classmethod
     @contextmanager
-    def started(cls, peer, folder):
+    def started(cls, peer, folder, *options):
         """A storescp that keeps what it gets bit for bit, for as long as the block lasts."""
         received = folder / "received"
         received.mkdir()
-        command = [require("storescp"), "+B", "-aet", peer.ae_title, "-od", received, peer.port]
+        command = [require("storescp"), "+B", *options, "-aet", peer.ae_title, "-od", received, peer.port]
         with running(command, folder / "storescp.log", lambda: listens(peer.port)):
             yield cls(received)
 

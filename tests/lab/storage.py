@@ -10,6 +10,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
 
 from simlab.network.live.directory import Peer
+from simlab.network.live.files import recognise
 
 ALL = (CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage)
 
@@ -28,7 +29,7 @@ class Storage:
         entity.require_called_aet = True
         for sop_class in classes:
             entity.add_supported_context(sop_class, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ESTABLISHED, self._count)]
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ESTABLISHED, self._count), (evt.EVT_CONN_OPEN, close_all)]
         self._server = entity.make_server((LOOPBACK, 0), evt_handlers=handlers)
         entity._servers.append(self._server)  # as start_server does, whose servers take half a second to end
         self._serving = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="storage")
@@ -66,6 +67,19 @@ class Storage:
         answer = Dataset()
         answer.Status, answer.ErrorComment = status
         return answer
+
+
+def data_sets_of(folder):
+    """What follows the file meta information, by SOP Instance UID."""
+    found = filter(None, map(recognise, (path for path in folder.rglob("*") if path.is_file())))
+    return {one.reference.sop_instance: one.path.read_bytes()[one.data_set_offset :] for one in found}
+
+
+def close_all(event):
+    """pynetdicom leaves a socket open if it cannot be shut down because the other side has gone."""
+    connection = event.assoc.dul.socket
+    raw, shutdown = connection.socket, connection._shutdown_socket
+    connection._shutdown_socket = lambda: (shutdown(), raw.close())
 
 
 @contextmanager

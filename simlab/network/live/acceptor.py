@@ -167,7 +167,10 @@ class Acceptor:
                 self.loop.remove_reader(self._listener)
                 self.loop.call_later(_RECOVERY, self.loop.add_reader, self._listener, self._take_in)
                 return
-            self.associations.add(Accepted(self, connection, address))
+            try:
+                self.associations.add(Accepted(self, connection, address))
+            except OSError:  # gone before we looked at it; not every system still lets us set its options
+                connection.close()
 
     def _look_for_silence(self) -> None:
         """Abort associations on which nothing has come for too long."""
