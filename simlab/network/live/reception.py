@@ -127,36 +127,43 @@ class _Writing:
         self._syntax = syntax
         self._path = self._receiving.storage.folder / f"{os.getpid()}-{next(_numbers)}.part"
         self._file = -1
-        self._offset = 0
-        self._size = 0
+        self._header = b""
         self._head = bytearray()
+        self._begun = False
+        """Whether anything has been written."""
+        self._size = 0
+        """Bytes of the data set."""
 
     def open(self) -> None:
         """Begin the file."""
-        header = file_header(self._reference, self._syntax, self._reception._calling)
-        self._offset = len(header)
+        self._header = file_header(self._reference, self._syntax, self._reception._calling)
         try:
             self._file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _BINARY, 0o666)
-            self._put(header)
         except OSError as error:
             self._fail(error)
 
     def write(self, piece: memoryview) -> None:
-        """Write a piece of the data set."""
+        """Write a piece of the data set. What it begins with comes in small ones, and is gathered first."""
         if self.status is not None:
             return
-        if len(self._head) < HEAD_BYTES:
-            self._head += piece[: HEAD_BYTES - len(self._head)]
+        self._size += len(piece)
+        if not self._begun:
+            missing = HEAD_BYTES - len(self._head)
+            self._head += piece[:missing]
+            piece = piece[missing:]
+            if len(self._head) < HEAD_BYTES:
+                return
         try:
             self._put(piece)
         except OSError as error:
             self._fail(error)
 
-    def _put(self, piece: bytes | memoryview) -> None:
-        self._size += len(piece)
+    def _put(self, piece: memoryview) -> None:
+        """Write a piece, and before the first one what was gathered."""
+        if not self._begun:
+            self._begun = True
+            self._put(memoryview(self._header + self._head))
         while written := os.write(self._file, piece):
-            if written == len(piece):
-                break
             piece = piece[written:]
 
     def _fail(self, error: OSError) -> None:
@@ -178,6 +185,11 @@ class _Writing:
     def end(self) -> None:
         """All of it is there."""
         durability = self._receiving.storage.durability
+        if self.status is None and not self._begun:
+            try:
+                self._put(memoryview(b""))
+            except OSError as error:
+                self._fail(error)
         if self.status is not None:
             self._respond(self.status)
         elif durability is Durability.FSYNC:
@@ -207,7 +219,12 @@ class _Writing:
 
     def _deliver(self, respond: Respond) -> None:
         instance = ReceivedInstance(
-            self._reference, self._syntax, self._reception._calling, self._path, self._offset, self._size
+            self._reference,
+            self._syntax,
+            self._reception._calling,
+            self._path,
+            len(self._header),
+            len(self._header) + self._size,
         )
         self._receiving.deliver(instance, self._receiving.storage.examine(instance, bytes(self._head)), respond)
         self._receiving.flush()
