@@ -47,15 +47,15 @@ WORKERS = 2
 """Threads that make exemplars. More of them are slower: between numpy's calls they wait for Python's one lock."""
 
 
-def synthetic_studies(protocol: str, seed: int, first: int = 1, step: int = 1) -> Iterator[Study]:
+def synthetic_studies(protocol: str, seed: int, first: int = 1) -> Iterator[Study]:
     """Study after study without end, each with a patient, an accession number and UIDs of its own.
 
-    They are numbered ``first``, ``first + step`` and so on: processes that share the work differ in ``first``. The
-    number and the seed determine a study. Raises UserError for a name that is not in ``TEMPLATES``.
+    They are numbered from ``first``: processes that share the work differ in that. The number and the seed determine a
+    study. Raises UserError for a name that is not in ``TEMPLATES``.
     """
     if protocol not in TEMPLATES:
         raise UserError(f'unknown protocol "{protocol}": there are {", ".join(TEMPLATES)}')
-    return (_plan_synthetic(protocol, seed, number) for number in count(first, step))
+    return (_plan_synthetic(protocol, seed, number) for number in count(first))
 
 
 def _plan_synthetic(protocol: str, seed: int, number: int) -> Study:

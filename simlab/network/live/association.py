@@ -80,7 +80,6 @@ class Requestor:
 
     def __init__(self, association: ThreadlessAssociation) -> None:
         self.association = association
-        self._message_id = 0
 
     @classmethod
     def open(
@@ -159,11 +158,7 @@ class Requestor:
 
     def accepted(self, sop_class: str) -> dict[str, int]:
         """Accepted transfer syntaxes for a SOP class, with the context ID of each, in the order proposed."""
-        return {
-            str(context.transfer_syntax[0]): context.context_id
-            for context in self.association.accepted_contexts
-            if context.abstract_syntax == sop_class and context.as_scu
-        }
+        return accepted_syntaxes(self.association, sop_class)
 
     @property
     def window(self) -> int:
@@ -171,11 +166,6 @@ class Requestor:
         return int(self.association.acceptor.asynchronous_operations[0])
 
     # ---- messages
-
-    def next_message_id(self) -> int:
-        """Message IDs count from 1 to 65535 and begin anew (PS3.7 section 9.3)."""
-        self._message_id = self._message_id % 0xFFFF + 1
-        return self._message_id
 
     def train(
         self,
@@ -189,11 +179,10 @@ class Requestor:
 
         ``originator`` is the move originator's AE title and message ID, for C-STOREs that a C-MOVE causes.
         """
-        return make_train(self.association, self._message_id + 1, clock, timeout, proceed, originator, outgoing)
+        return make_train(self.association, 1, clock, timeout, proceed, originator, outgoing)
 
     def unhitch(self, train: Train) -> None:
         """Close the association behind a train: release it, if it is still whole."""
-        self._message_id = train.message_id
         hand_back(self.association, train)
         self._answer_release()
         self.close()
@@ -224,6 +213,15 @@ class Requestor:
         if association.acse.is_release_requested():
             association.acse.send_release(is_response=True)
             association.is_released, association.is_established = True, False
+
+
+def accepted_syntaxes(association: ThreadlessAssociation, sop_class: str) -> dict[str, int]:
+    """Transfer syntaxes in which we may send a SOP class, with the context ID of each, in the order proposed."""
+    return {
+        str(context.transfer_syntax[0]): int(context.context_id)
+        for context in association.accepted_contexts
+        if context.abstract_syntax == sop_class and context.as_scu
+    }
 
 
 def make_train(

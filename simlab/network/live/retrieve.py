@@ -12,7 +12,7 @@ from pydicom import Dataset
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.dsutils import decode, encode
 
-from simlab.network.live.association import hand_back, make_train
+from simlab.network.live.association import accepted_syntaxes, hand_back, make_train
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.drive import run
 from simlab.network.live.identifiers import query_from_data_set
@@ -107,11 +107,7 @@ class RetrieveService:
 
 def _store_back(association: ThreadlessAssociation, instance: KeptInstance, dialogue: _Dialogue) -> int:
     """C-STORE sub-operation of a C-GET on the same association. Returns the DIMSE status, NO_STATUS if none came."""
-    accepted = {
-        str(context.transfer_syntax[0]): int(context.context_id)
-        for context in association.accepted_contexts
-        if context.abstract_syntax == instance.reference.sop_class and context.as_scu
-    }
+    accepted = accepted_syntaxes(association, instance.reference.sop_class)
     try:
         preference = (instance.transfer_syntax, *UNCOMPRESSED)
         syntax, _ = choose_syntax(instance.transfer_syntax, accepted, preference)
