@@ -83,6 +83,20 @@ def command_pdu(context, elements):
     return pdu(0x04, struct.pack(">LBB", len(command) + 2, context, 0x03) + command)
 
 
+def leave_responses(association):
+    """Keep an association thread of pynetdicom's from taking a response before the caller who waits for it."""
+    get_message = association.dimse.get_msg
+
+    def get_msg(block=False):
+        _, waiting = association.dimse.peek_msg()
+        if not block and waiting is not None and waiting.MessageIDBeingRespondedTo is not None:
+            return None, None
+        return get_message(block)
+
+    association.dimse.get_msg = get_msg
+    return association
+
+
 class ScriptedPeer:
     """Listens on loopback, and lets a script deal with each connection on a thread of its own."""
 

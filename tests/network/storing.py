@@ -16,7 +16,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from network.peers import command_pdu, element, item, number, pdu, read_pdu
+from network.peers import command_pdu, element, item, leave_responses, number, pdu, read_pdu
 from simlab.network.live.acceptor import Acceptor, Listening
 from simlab.network.live.server import Offer, Storage
 from simlab.network.query import Model
@@ -116,7 +116,7 @@ def outsider(place, handlers=()):
         entity.add_requested_context(sop_class, EXPLICIT)
     association = entity.associate("127.0.0.1", place.port, ae_title="ARCHIVE", evt_handlers=list(handlers))
     assert association.is_established
-    return association
+    return leave_responses(association)
 
 
 # ---- streams made by hand (PS3.7 section 9.3.1, PS3.8 section 9.3)

@@ -7,6 +7,7 @@ import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
+from network.peers import leave_responses
 from simlab.network.live.acceptor import Acceptor, Listening
 from simlab.network.live.association import Requestor, contexts_for
 from simlab.network.live.directory import Peer
@@ -32,7 +33,7 @@ def associate(acceptor, calling="CT1", called="ARCHIVE"):
     entity = AE(calling)
     entity.add_requested_context(Verification)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 5
-    return entity.associate("127.0.0.1", acceptor.port, ae_title=called)
+    return leave_responses(entity.associate("127.0.0.1", acceptor.port, ae_title=called))
 
 
 def reason(association):
