@@ -3,15 +3,14 @@
 What happens to an instance, and on which thread:
 
     the thread that reads      open a file, write each piece as it comes, close it
-    a thread that syncs        (durability fsync only) fsync the file, beside what follows
-    the thread that reads      examine the file, deliver it to the node
-    any                        respond, once the node has said what the response is, and the file is synced
+    a thread that syncs        (durability fsync only) fsync the file
+    either of them             examine the file, deliver it to the node
+    any                        respond, once the node has said what the response is
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -35,9 +34,6 @@ SOP_CLASS_NOT_SUPPORTED = 0x0122
 _numbers = count()
 _BINARY = getattr(os, "O_BINARY", 0)
 """Windows opens files as text otherwise."""
-
-_SYNCS_WHILE_MOVED = os.name == "posix"
-"""Whether a file that is open can get another name. On Windows it cannot, and is synced before."""
 
 
 class Deliver(Protocol):
@@ -193,10 +189,7 @@ class _Writing:
         if self.status is not None:
             self._respond(self.status)
         elif durability is Durability.FSYNC:
-            both = _Both(self._respond)
-            self._receiving.syncing.submit(self._sync, both)
-            if _SYNCS_WHILE_MOVED:
-                self._deliver(both)
+            self._receiving.syncing.submit(self._sync)
         else:
             os.close(self._file)
             if durability is Durability.NONE:
@@ -205,17 +198,16 @@ class _Writing:
             else:
                 self._deliver(self._respond)
 
-    def _sync(self, respond: Respond) -> None:
-        """Have the file on the disk. Runs beside the node, which gives it its name and indexes it meanwhile."""
+    def _sync(self) -> None:
+        """Have the file on the disk, and only then with the node: what it holds, it may acknowledge to others too."""
         try:
             os.fsync(self._file)
-            status = Status(SUCCESS)
         except OSError as error:
-            status = Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64])
-        os.close(self._file)
-        respond(status)
-        if not _SYNCS_WHILE_MOVED:
-            self._deliver(respond)
+            self._fail(error)
+            self._respond(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
+        else:
+            os.close(self._file)
+            self._deliver(self._respond)
 
     def _deliver(self, respond: Respond) -> None:
         instance = ReceivedInstance(
@@ -231,22 +223,6 @@ class _Writing:
 
     def _respond(self, status: Status) -> None:
         self._reception.respond(self._context_id, self._request, status)
-
-
-class _Both:
-    """Responds when the disk and the node have both said what they have to say: the first failure, if there is one."""
-
-    def __init__(self, respond: Respond) -> None:
-        self._respond = respond
-        self._first: Status | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self, status: Status) -> None:
-        """One of them has said it."""
-        with self._lock:
-            first, self._first = self._first, status
-        if first is not None:
-            self._respond(status if first.code == SUCCESS else first)
 
 
 def _already_answered(_: Status) -> None:

@@ -73,8 +73,7 @@ class Storage:
     folder: Path
     """Where; on the same file system as where they are kept, so that they can be moved there."""
     durability: Durability = Durability.WRITE
-    """With ``FSYNC`` the file's bytes are on the disk before the sender hears of success; its name there, and an index,
-    are the node's business."""
+    """With ``FSYNC`` the file's bytes are on the disk when the node gets it; its name, and an index, are the node's."""
     examine: Examine = examine_nothing
     receivers: int = 0
     """Processes that receive beside the node's own, where the system can pass them open sockets (not on Windows)."""

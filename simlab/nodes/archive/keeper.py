@@ -111,7 +111,7 @@ class _Moves:
             os.replace(source, target)  # noqa: PTH105 -- pathlib takes a third of the time that an instance costs
         except FileNotFoundError:  # as for the first instance of a series
             self._make_folder(Path(target).parent)
-            os.replace(source, target)  # noqa: PTH105
+            os.replace(source, target)  # noqa: PTH105 -- as above
         self.made[source] = target
 
     def undo(self) -> None:
