@@ -25,6 +25,9 @@ from simlab.errors import UnitError
 from simlab.units import Bandwidth, Duration, Size, parse_threshold
 from simlab.wording import shown
 
+LEAST_MAXIMUM_LENGTH = 1024
+"""Bytes of a P-DATA-TF that every node must be able to receive."""
+
 FieldPath: TypeAlias = tuple[str | int, ...]
 """Where in a topology something stands: keys of mappings and indices of lists, from the top."""
 
@@ -75,6 +78,13 @@ def _threshold(text: str) -> str:
     return text
 
 
+def _maximum_length(size: int) -> int:
+    """Refuse what would drown everybody in PDUs; senders of ours would not send to such a node at all."""
+    if 0 < size < LEAST_MAXIMUM_LENGTH:
+        raise ValueError(f"{size} B is too little; expected at least {LEAST_MAXIMUM_LENGTH} B, or 0 B for any length")
+    return size
+
+
 AETitle = Annotated[
     str,
     AfterValidator(_ae_title),
@@ -114,7 +124,7 @@ class NodeSpec(Frozen):
     """``known`` rejects association requests from AE titles that are not in the topology."""
     maximum_associations: Annotated[int, Field(ge=1)] = 100
     """Above this, association requests are rejected for now."""
-    maximum_length: Annotated[Size, Field(le=2**32 - 1)] = 2**20
+    maximum_length: Annotated[Size, Field(le=2**32 - 1), AfterValidator(_maximum_length)] = 2**20
     """Of a P-DATA-TF PDU that the node receives, as it announces it to its peers; 0 for any."""
     outstanding: Annotated[int, Field(ge=0, le=65535)] = 1
     """Operations that may wait for their response on one association (asynchronous operations window), 0 for any

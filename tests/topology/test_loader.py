@@ -139,6 +139,11 @@ WRONG = [
         "",
         "f:12: nodes.archive: the kind is missing; expected one of worklist, modality, archive, workstation, external",
     ),
+    (
+        "port: 11112}",
+        "maximum_length: 100 B}",
+        "f:13: nodes.archive.maximum_length: 100 B is too little; expected at least 1024 B, or 0 B for any length",
+    ),
     ("{kind: archive, ae_title: ARCHIVE, port: 11112}", "[]", "f:12: nodes.archive: a list; expected a mapping"),
     ("store: archive", "store: archve", 'f:15: nodes.ct1.store: unknown node "archve"; did you mean "archive"?'),
     (

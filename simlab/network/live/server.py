@@ -28,7 +28,7 @@ class Durability(Enum):
     """What a C-STORE's success says of the instance."""
 
     NONE = "none"
-    """It was received: answered before it is written."""
+    """It was received: answered before the node has seen it."""
     WRITE = "write"
     """The system's kernel has it: it survives the end of all our processes, but not a power failure."""
     FSYNC = "fsync"

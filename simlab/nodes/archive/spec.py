@@ -19,7 +19,7 @@ class ArchiveSpec(NodeSpec):
     report_delay: Duration = 0.0
     """Seconds between a commitment request and its report."""
     durability: Literal["none", "write", "fsync"] = "write"
-    """What a C-STORE's success promises. none: the instance was received; it is answered before it is written. write:
+    """What a C-STORE's success promises. none: the instance was received; it is answered before it is entered. write:
     the operating system has it, so that it survives if every process of the archive is killed. fsync: the disk has it,
     file, name and index entry, so that it survives a power failure."""
     receivers: Annotated[int, Field(ge=0, le=64)] = 0
