@@ -23,7 +23,7 @@ from simlab.lab.echo import echo as send_echo
 from simlab.lab.send import Load
 from simlab.lab.send import send as send_load
 from simlab.network.live.directory import Peer
-from simlab.network.live.train import MOST_OUTSTANDING
+from simlab.network.live.sending.train import MOST_OUTSTANDING
 from simlab.studies.generate import generate as generate_study
 from simlab.studies.templates import TEMPLATES
 

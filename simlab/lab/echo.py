@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from simlab.network.live.association import Requestor, contexts_for
 from simlab.network.live.directory import Peer
-from simlab.network.live.upper_layer import AssociationError
+from simlab.network.live.sending.association import Requestor, contexts_for
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import NO_STATUS, Outcome
 from simlab.network.sop_classes import VERIFICATION
 

@@ -12,10 +12,10 @@ import numpy as np
 from simpy import Event
 
 from simlab.errors import UserError
-from simlab.network.live.acceptor import Listening
 from simlab.network.live.directory import Peer
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.network import LiveNetwork
+from simlab.network.live.receiving.acceptor import Listening
 from simlab.network.seam import Outcome
 from simlab.nodes.halves import LiveHalf
 from simlab.nodes.kinds import KINDS

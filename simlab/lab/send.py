@@ -26,10 +26,10 @@ import numpy as np
 from simlab.draws import Draws
 from simlab.errors import GroupError, UserError
 from simlab.lab.sender import STORED, Consignment, Files, Sender, Sent, Synthetic
-from simlab.network.live.descriptors import raise_descriptor_limit
 from simlab.network.live.directory import Peer
-from simlab.network.live.files import find_files, recognise
-from simlab.network.live.upper_layer import AssociationError
+from simlab.network.live.receiving.descriptors import raise_descriptor_limit
+from simlab.network.live.sending.files import find_files, recognise
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import StoreStatus
 from simlab.studies.templates import TEMPLATES, StudyTemplate, synthetic_studies
 from simlab.wording import advice

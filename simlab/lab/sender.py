@@ -12,13 +12,13 @@ from itertools import chain, count, islice
 from pathlib import Path
 
 from simlab.errors import UserError
-from simlab.network.live.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
 from simlab.network.live.directory import Peer
-from simlab.network.live.drive import run_all
-from simlab.network.live.files import stream
+from simlab.network.live.sending.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
+from simlab.network.live.sending.drive import run_all
+from simlab.network.live.sending.files import stream
+from simlab.network.live.sending.train import Outgoing, Train
 from simlab.network.live.server import KeptInstance
-from simlab.network.live.train import Outgoing, Train
-from simlab.network.live.upper_layer import AssociationError
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import NO_STATUS, StoreStatus, Trouble
 from simlab.studies.templates import StudyTemplate, synthetic_studies
 

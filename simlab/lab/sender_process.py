@@ -20,8 +20,8 @@ from typing import Any
 
 from simlab.errors import UserError
 from simlab.lab.sender import Sender
-from simlab.network.live.descriptors import raise_descriptor_limit
-from simlab.network.live.upper_layer import AssociationError
+from simlab.network.live.receiving.descriptors import raise_descriptor_limit
+from simlab.network.live.wire.upper_layer import AssociationError
 
 PROGRESS_INTERVAL = 0.2
 """Seconds between two reports of progress."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from simlab.errors import UserError
 from simlab.lab.group import Group
-from simlab.network.live.descriptors import raise_descriptor_limit
+from simlab.network.live.receiving.descriptors import raise_descriptor_limit
 
 
 class Worker:

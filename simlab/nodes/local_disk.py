@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from simlab.network.live.attributes import UnreadableError, read_attributes
-from simlab.network.live.elements import wanted
 from simlab.network.live.server import KeptInstance, ReceivedInstance, Storage
+from simlab.network.live.wire.attributes import UnreadableError, read_attributes
+from simlab.network.live.wire.elements import wanted
 from simlab.network.seam import SUCCESS, Status
 from simlab.studies.instances import write_part10
 from simlab.studies.study import InstanceReference

@@ -12,7 +12,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from simlab.network.live.association import Requestor, contexts_for
+from simlab.network.live.sending.association import Requestor, contexts_for
 
 WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
 IMPLICIT = "1.2.840.10008.1.2"

@@ -10,7 +10,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
 
 from simlab.network.live.directory import Peer
-from simlab.network.live.files import recognise
+from simlab.network.live.sending.files import recognise
 
 ALL = (CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage)
 

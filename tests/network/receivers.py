@@ -8,7 +8,7 @@ import threading
 import time
 
 from network.peers import command_pdu, number, read_pdu
-from simlab.network.live.train import Outgoing, Train
+from simlab.network.live.sending.train import Outgoing, Train
 from simlab.network.seam import NO_STATUS
 from simlab.studies.study import InstanceReference
 

@@ -17,7 +17,7 @@ from pynetdicom.sop_class import (
 )
 
 from network.peers import command_pdu, element, item, leave_responses, number, pdu, read_pdu
-from simlab.network.live.acceptor import Acceptor, Listening
+from simlab.network.live.receiving.acceptor import Acceptor, Listening
 from simlab.network.live.server import Offer, Storage
 from simlab.network.query import Model
 from simlab.network.seam import SUCCESS, Answer, Status

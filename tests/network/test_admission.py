@@ -8,9 +8,9 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
 from network.peers import leave_responses
-from simlab.network.live.acceptor import Acceptor, Listening
-from simlab.network.live.association import Requestor, contexts_for
 from simlab.network.live.directory import Peer
+from simlab.network.live.receiving.acceptor import Acceptor, Listening
+from simlab.network.live.sending.association import Requestor, contexts_for
 from simlab.nodes.halves import LiveHalf
 
 EXPLICIT = "1.2.840.10008.1.2.1"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydicom.filereader import read_dataset
 
 from network.peers import ABORT, RELEASE_REQUEST, command_pdu, element, number, pdu
-from simlab.network.live.commands import StoreRequests, parse_response
-from simlab.network.live.pdus import ProtocolError
-from simlab.network.live.responses import OtherPDUError, Responses, plain_success
+from simlab.network.live.wire.commands import StoreRequests, parse_response
+from simlab.network.live.wire.pdus import ProtocolError
+from simlab.network.live.wire.responses import OtherPDUError, Responses, plain_success
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 uids = st.integers(0, 2**128 - 1).map(lambda value: f"2.25.{value}")

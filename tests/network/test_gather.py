@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simlab.network.live.gather import (
+from simlab.network.live.wire.gather import (
     LARGEST_PDU,
     LEAST_PDU,
     MOST_BUFFERS,

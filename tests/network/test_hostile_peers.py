@@ -34,8 +34,8 @@ from network.peers import (
     read_pdu,
 )
 from network.worlds import LiveWorld, make_study
-from simlab.network.live import acceptor as acceptor_module
 from simlab.network.live.directory import Peer
+from simlab.network.live.receiving import acceptor as acceptor_module
 from simlab.network.live.server import KeptInstance
 from simlab.network.seam import NO_STATUS, StoreOptions, Trouble
 

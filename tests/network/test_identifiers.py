@@ -9,7 +9,7 @@ from pydicom import Dataset, Sequence
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pynetdicom.dsutils import decode, encode
 
-from simlab.network.live.identifiers import from_data_set, query_from_data_set, query_to_data_set, to_data_set
+from simlab.network.live.wire.identifiers import from_data_set, query_from_data_set, query_to_data_set, to_data_set
 from simlab.network.query import Level, Model, Query
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from network.peers import RELEASE_REQUEST, pdu
-from simlab.network.live.pdus import LONGEST_COMMAND, LONGEST_CONTROL, Gathering, PDUParser, ProtocolError
+from simlab.network.live.wire.pdus import LONGEST_COMMAND, LONGEST_CONTROL, Gathering, PDUParser, ProtocolError
 
 ANNOUNCED = 65536
 

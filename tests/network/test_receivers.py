@@ -60,7 +60,9 @@ def call():
 
 
 def receivers_of(process):
-    return [child for child in process.children() if "simlab.network.live.receiver" in " ".join(child.cmdline())]
+    return [
+        child for child in process.children() if "simlab.network.live.receiving.receiver" in " ".join(child.cmdline())
+    ]
 
 
 def started(start, **more):

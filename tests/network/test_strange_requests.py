@@ -13,8 +13,8 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from simlab.network.live.association import Requestor, contexts_for
 from simlab.network.live.commitment import SOP_INSTANCE
+from simlab.network.live.sending.association import Requestor, contexts_for
 
 GARBAGE = b"\x10\x00\x10\x00\xff\xff\xff\xffa value of undefined length that never ends"
 CLASSES = (

@@ -20,9 +20,9 @@ from network.receivers import (
     silence,
     train_to,
 )
-from simlab.network.live import drive
-from simlab.network.live.drive import run
-from simlab.network.live.train import Ending, Journey
+from simlab.network.live.sending import drive
+from simlab.network.live.sending.drive import run
+from simlab.network.live.sending.train import Ending, Journey
 from simlab.network.seam import NO_STATUS, StoreStatus, Trouble
 
 

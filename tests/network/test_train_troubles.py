@@ -7,8 +7,8 @@ import pytest
 
 from network.peers import ABORT, RELEASE_REQUEST, command_pdu, number, pdu
 from network.receivers import HEADER, answer, fates, instance, instances, receivers, silence, train_to
-from simlab.network.live.drive import run, run_all
-from simlab.network.live.train import Ending
+from simlab.network.live.sending.drive import run, run_all
+from simlab.network.live.sending.train import Ending
 from simlab.network.seam import Trouble
 
 

@@ -3,9 +3,9 @@
 import pytest
 from pydicom.uid import JPEG2000Lossless
 
-from simlab.network.live.association import MAXIMUM_CONTEXTS, AssociationError
+from simlab.network.live.sending.association import MAXIMUM_CONTEXTS, AssociationError
+from simlab.network.live.sending.transfer import UNCOMPRESSED, UnsendableError, _proposals, choose_syntax, read_data_set
 from simlab.network.live.server import KeptInstance
-from simlab.network.live.transfer import UNCOMPRESSED, UnsendableError, _proposals, choose_syntax, read_data_set
 from simlab.network.seam import Trouble
 from simlab.studies.study import InstanceReference
 

@@ -19,10 +19,10 @@ from network.storing import (
     store_pdus,
     until,
 )
-from simlab.network.live.association import Requestor, contexts_for
 from simlab.network.live.directory import Peer
+from simlab.network.live.sending.association import Requestor, contexts_for
+from simlab.network.live.sending.transfer import Transfer
 from simlab.network.live.server import KeptInstance
-from simlab.network.live.transfer import Transfer
 from simlab.network.seam import SUCCESS, Status, Trouble
 from simlab.studies.study import InstanceReference
 

@@ -9,9 +9,9 @@ import simpy
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from simlab.network.live.acceptor import Listening
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.network import LiveNetwork
+from simlab.network.live.receiving.acceptor import Listening
 from simlab.network.live.server import KeptInstance, Offer, Storage
 from simlab.network.seam import SUCCESS, Answer, Located, Made, Status
 from simlab.network.virtual.network import Path as NetworkPath

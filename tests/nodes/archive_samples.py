@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from simlab.network.live.file_format import file_header
+from simlab.network.live.receiving.file_format import file_header
 from simlab.network.live.server import ReceivedInstance
 from simlab.network.query import Model, Query
 from simlab.network.seam import SUCCESS

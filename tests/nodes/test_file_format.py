@@ -8,7 +8,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 
-from simlab.network.live.file_format import file_header
+from simlab.network.live.receiving.file_format import file_header
 from simlab.studies.study import InstanceReference
 from simlab.studies.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 

@@ -14,10 +14,10 @@ from pydicom.uid import JPEG2000, ExplicitVRBigEndian
 
 from nodes.archive_samples import CT, DEFLATED, EXPLICIT, IMPLICIT, data_set, encode, received, sent
 from simlab.draws import Draws
-from simlab.network.live import attributes
-from simlab.network.live.attributes import UnreadableError, read_attributes
-from simlab.network.live.elements import UnusualError, walk, wanted
 from simlab.network.live.server import HEAD_BYTES, ReceivedInstance
+from simlab.network.live.wire import attributes
+from simlab.network.live.wire.attributes import UnreadableError, read_attributes
+from simlab.network.live.wire.elements import UnusualError, walk, wanted
 from simlab.network.query import Level
 from simlab.nodes.archive.header import examine, text
 from simlab.nodes.archive.hierarchy import STORED

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydicom import Dataset
 
-from simlab.network.live.association import Handlers, Requestor, contexts_for
-from simlab.network.live.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
 from simlab.network.live.directory import Directory, Peer
-from simlab.network.live.pdus import DataSink
-from simlab.network.live.upper_layer import AssociationError
+from simlab.network.live.sending.association import Handlers, Requestor, contexts_for
+from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
+from simlab.network.live.wire.pdus import DataSink
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.operation import Operation, OutcomeT
 from simlab.network.seam import Retrieved, Status, Trouble, is_success
 

@@ -13,18 +13,18 @@ from pynetdicom.association import Association
 from simpy import Event
 
 from simlab.network.live import commitment
-from simlab.network.live.acceptor import Acceptor, Listening
-from simlab.network.live.association import Requestor
 from simlab.network.live.call import Call, CountedStores, follow_retrieve
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
-from simlab.network.live.handlers import report_handler
-from simlab.network.live.identifiers import from_data_set, query_to_data_set, to_data_set
-from simlab.network.live.retrieve import UNKNOWN_DESTINATION, Forward, RetrieveService
+from simlab.network.live.receiving.acceptor import Acceptor, Listening
+from simlab.network.live.receiving.handlers import report_handler
+from simlab.network.live.receiving.retrieve import UNKNOWN_DESTINATION, Forward, RetrieveService
+from simlab.network.live.sending.association import Requestor
+from simlab.network.live.sending.transfer import UNCOMPRESSED, Transfer
 from simlab.network.live.server import KeptInstance, LiveServer
-from simlab.network.live.transfer import UNCOMPRESSED, Transfer
-from simlab.network.live.upper_layer import AssociationError
 from simlab.network.live.watched import Watched
+from simlab.network.live.wire.identifiers import from_data_set, query_to_data_set, to_data_set
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.operation import OutcomeT
 from simlab.network.query import Identifier, Query
 from simlab.network.seam import (

@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias, cast
 
-from simlab.network.live.attributes import (
+from simlab.network.live.server import ReceivedInstance
+from simlab.network.live.wire.attributes import (
     UnreadableError,
     attributes_of,
     is_little_endian,
     read_elements,
     refusing,
 )
-from simlab.network.live.elements import Elements, wanted
-from simlab.network.live.server import ReceivedInstance
+from simlab.network.live.wire.elements import Elements, wanted
 from simlab.network.query import Identifier, Level
 from simlab.network.seam import Status
 from simlab.nodes.archive.hierarchy import STORED, UNIQUE_KEY, WRONG_IDENTIFIER

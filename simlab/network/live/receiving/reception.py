@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
 
-from simlab.network.live.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
-from simlab.network.live.file_format import file_header
-from simlab.network.live.pdus import DataSink, ProtocolError, Reason
+from simlab.network.live.receiving.file_format import file_header
 from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Respond, Storage
+from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
+from simlab.network.live.wire.pdus import DataSink, ProtocolError, Reason
 from simlab.network.seam import SUCCESS, Status
 from simlab.studies.study import InstanceReference
 

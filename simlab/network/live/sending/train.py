@@ -17,10 +17,10 @@ from typing import NoReturn
 
 from pydicom.uid import UID
 
-from simlab.network.live.commands import StoreRequests
-from simlab.network.live.gather import MOST_BUFFERS, Buffer, Gatherer, gathered_send
-from simlab.network.live.pdus import ABORT, RELEASE_RQ, ProtocolError, Reason
-from simlab.network.live.responses import OtherPDUError, Responses
+from simlab.network.live.wire.commands import StoreRequests
+from simlab.network.live.wire.gather import MOST_BUFFERS, Buffer, Gatherer, gathered_send
+from simlab.network.live.wire.pdus import ABORT, RELEASE_RQ, ProtocolError, Reason
+from simlab.network.live.wire.responses import OtherPDUError, Responses
 from simlab.network.seam import NO_STATUS, Trouble, is_success
 from simlab.records import InstanceRows
 from simlab.studies.study import InstanceReference

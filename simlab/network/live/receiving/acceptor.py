@@ -18,14 +18,14 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 
-from simlab.network.live.accepted import Accepted
-from simlab.network.live.association import MAXIMUM_LENGTH, new_entity
-from simlab.network.live.handlers import Handlers, support
-from simlab.network.live.handover import Setup
-from simlab.network.live.receivers import Receivers
-from simlab.network.live.reception import SYNCING_THREADS, Receiving
+from simlab.network.live.receiving.accepted import Accepted
+from simlab.network.live.receiving.handlers import Handlers, support
+from simlab.network.live.receiving.handover import Setup
+from simlab.network.live.receiving.receivers import Receivers
+from simlab.network.live.receiving.reception import SYNCING_THREADS, Receiving
+from simlab.network.live.sending.association import MAXIMUM_LENGTH, new_entity
 from simlab.network.live.server import LiveServer, Offer, ReceivedInstance, Respond
-from simlab.network.live.upper_layer import ThreadlessAssociation
+from simlab.network.live.wire.upper_layer import ThreadlessAssociation
 
 IDLE_TIMEOUT = 60.0
 """Seconds without a message after which an association is aborted, unless a node says otherwise."""

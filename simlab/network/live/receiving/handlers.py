@@ -18,8 +18,8 @@ from simlab.network.live.commitment import (
     report_from_data_set,
     request_from_data_set,
 )
-from simlab.network.live.identifiers import from_data_set, query_from_data_set, to_data_set
 from simlab.network.live.server import LiveServer, Offer
+from simlab.network.live.wire.identifiers import from_data_set, query_from_data_set, to_data_set
 from simlab.network.query import Model
 from simlab.network.seam import CommitmentRequest, Status
 from simlab.network.sop_classes import FIND, MODELS, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION

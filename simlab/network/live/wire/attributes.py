@@ -15,9 +15,9 @@ from typing import NamedTuple, cast
 
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from simlab.network.live.elements import Elements, UnusualError, Wanted, read, walk
-from simlab.network.live.identifiers import encodings_of, texts_of
 from simlab.network.live.server import ReceivedInstance
+from simlab.network.live.wire.elements import Elements, UnusualError, Wanted, read, walk
+from simlab.network.live.wire.identifiers import encodings_of, texts_of
 from simlab.network.matching import value_representation
 from simlab.network.query import Identifier, Value
 

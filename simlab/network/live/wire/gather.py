@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from struct import Struct
 from typing import NamedTuple, TypeAlias
 
-from simlab.network.live.pdus import P_DATA_TF
+from simlab.network.live.wire.pdus import P_DATA_TF
 
 Buffer: TypeAlias = bytes | memoryview
 """Bytes of a data set. A memoryview is one of bytes (format B), in one dimension."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
-from simlab.network.live.pdus import P_DATA_TF, ProtocolError, Reason
+from simlab.network.live.wire.pdus import P_DATA_TF, ProtocolError, Reason
 from simlab.network.seam import Status
 
 _ELEMENT = Struct("<HHL")

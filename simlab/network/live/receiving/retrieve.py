@@ -12,14 +12,14 @@ from pydicom import Dataset
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.dsutils import decode, encode
 
-from simlab.network.live.association import accepted_syntaxes, hand_back, make_train
 from simlab.network.live.directory import Directory, Peer
-from simlab.network.live.drive import run
-from simlab.network.live.identifiers import query_from_data_set
+from simlab.network.live.sending.association import accepted_syntaxes, hand_back, make_train
+from simlab.network.live.sending.drive import run
+from simlab.network.live.sending.train import Outgoing
+from simlab.network.live.sending.transfer import UNCOMPRESSED, UnsendableError, choose_syntax, read_data_set
 from simlab.network.live.server import KeptInstance, LiveServer
-from simlab.network.live.train import Outgoing
-from simlab.network.live.transfer import UNCOMPRESSED, UnsendableError, choose_syntax, read_data_set
-from simlab.network.live.upper_layer import AssociationError, ThreadlessAssociation
+from simlab.network.live.wire.identifiers import query_from_data_set
+from simlab.network.live.wire.upper_layer import AssociationError, ThreadlessAssociation
 from simlab.network.seam import DEFAULT_TIMEOUT, NO_STATUS, Located, Status, is_success
 from simlab.network.sop_classes import MODELS
 from simlab.records import InstanceRows

@@ -28,8 +28,8 @@ from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import A_RELEASE, P_DATA
 from pynetdicom.transport import AssociationSocket
 
-from simlab.network.live.commands import NO_DATA_SET, read_command
-from simlab.network.live.pdus import DataSink, Gathering, PDUParser, ProtocolError, Reason
+from simlab.network.live.wire.commands import NO_DATA_SET, read_command
+from simlab.network.live.wire.pdus import DataSink, Gathering, PDUParser, ProtocolError, Reason
 from simlab.network.seam import Trouble
 
 RECEIVE_BYTES = 65536

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from math import inf
 from struct import Struct
 
-from simlab.network.live.train import Journey, Train
+from simlab.network.live.sending.train import Journey, Train
 
 _TIMEVAL = Struct("@ll")
 

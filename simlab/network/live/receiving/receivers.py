@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from simlab.network.live.channel import AVAILABLE, Channel
-from simlab.network.live.handover import GiveBack, Instances, Responses, Setup, TakeOver
-from simlab.network.live.reception import Deliver, Receiving
+from simlab.network.live.receiving.channel import AVAILABLE, Channel
+from simlab.network.live.receiving.handover import GiveBack, Instances, Responses, Setup, TakeOver
+from simlab.network.live.receiving.reception import Deliver, Receiving
 from simlab.network.seam import Status
 
 if TYPE_CHECKING:
-    from simlab.network.live.accepted import Accepted
+    from simlab.network.live.receiving.accepted import Accepted
 
 EXIT_TIME = 2.0
 """Seconds that a receiver gets to end; then it is killed."""
@@ -96,7 +96,7 @@ class _Receiver:
         self._closing = False
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "simlab.network.live.receiver", str(theirs.fileno())]
+            command = [sys.executable, "-m", "simlab.network.live.receiving.receiver", str(theirs.fileno())]
             self._process = subprocess.Popen(  # noqa: S603 -- our own module
                 command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )

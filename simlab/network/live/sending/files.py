@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydicom.uid import MediaStorageDirectoryStorage
 
+from simlab.network.live.sending.train import Outgoing
 from simlab.network.live.server import KeptInstance
-from simlab.network.live.train import Outgoing
 from simlab.studies.study import InstanceReference
 
 _PREAMBLE = 128

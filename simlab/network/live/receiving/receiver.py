@@ -25,13 +25,13 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from simlab.network.live.channel import Channel
-from simlab.network.live.commands import NO_DATA_SET, read_command
-from simlab.network.live.descriptors import raise_descriptor_limit
-from simlab.network.live.handover import GiveBack, Instances, Responses, Setup, TakeOver
-from simlab.network.live.pdus import DataSink, Gathering, PDUParser, ProtocolError
-from simlab.network.live.reception import SYNCING_THREADS, Receiving, Reception
+from simlab.network.live.receiving.channel import Channel
+from simlab.network.live.receiving.descriptors import raise_descriptor_limit
+from simlab.network.live.receiving.handover import GiveBack, Instances, Responses, Setup, TakeOver
+from simlab.network.live.receiving.reception import SYNCING_THREADS, Receiving, Reception
 from simlab.network.live.server import ReceivedInstance, Respond
+from simlab.network.live.wire.commands import NO_DATA_SET, read_command
+from simlab.network.live.wire.pdus import DataSink, Gathering, PDUParser, ProtocolError
 
 BUFFER_BYTES = 1 << 20
 
@@ -206,7 +206,7 @@ class _Association:
 
 
 def main() -> None:
-    """Run in a process of its own: ``python -m simlab.network.live.receiver DESCRIPTOR``."""
+    """Run in a process of its own: ``python -m simlab.network.live.receiving.receiver DESCRIPTOR``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the node tells us to end
     raise_descriptor_limit()
     gc.freeze()

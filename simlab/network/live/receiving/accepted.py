@@ -17,14 +17,14 @@ from pynetdicom.dimse_primitives import C_ECHO, C_GET, C_MOVE
 from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE, AsynchronousOperationsWindowNegotiation
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
-from simlab.network.live.handlers import STORAGE_SOP_CLASSES
-from simlab.network.live.handover import GiveBack
-from simlab.network.live.pdus import ProtocolError
-from simlab.network.live.reception import Reception
-from simlab.network.live.upper_layer import RECEIVE_BYTES, AssociationError, ThreadlessAssociation
+from simlab.network.live.receiving.handlers import STORAGE_SOP_CLASSES
+from simlab.network.live.receiving.handover import GiveBack
+from simlab.network.live.receiving.reception import Reception
+from simlab.network.live.wire.pdus import ProtocolError
+from simlab.network.live.wire.upper_layer import RECEIVE_BYTES, AssociationError, ThreadlessAssociation
 
 if TYPE_CHECKING:
-    from simlab.network.live.acceptor import Acceptor
+    from simlab.network.live.receiving.acceptor import Acceptor
 
 T = TypeVar("T")
 

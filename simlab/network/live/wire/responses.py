@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sized
 from struct import Struct
 
-from simlab.network.live.commands import C_STORE_RSP, NO_DATA_SET, element, parse_response, read_command
-from simlab.network.live.pdus import P_DATA_TF, PDUParser, ProtocolError, Reason
+from simlab.network.live.wire.commands import C_STORE_RSP, NO_DATA_SET, element, parse_response, read_command
+from simlab.network.live.wire.pdus import P_DATA_TF, PDUParser, ProtocolError, Reason
 
 LONGEST_RESPONSE = 65536
 """Bytes of a PDU beyond which it holds no response."""

@@ -12,12 +12,12 @@ from itertools import zip_longest
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dsutils import decode, encode
 
-from simlab.network.live.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
 from simlab.network.live.directory import Peer
-from simlab.network.live.drive import run_all
+from simlab.network.live.sending.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
+from simlab.network.live.sending.drive import run_all
+from simlab.network.live.sending.train import Outgoing, Train
 from simlab.network.live.server import KeptInstance
-from simlab.network.live.train import Outgoing, Train
-from simlab.network.live.upper_layer import AssociationError
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import NO_STATUS, Trouble, is_success
 from simlab.records import InstanceRows
 

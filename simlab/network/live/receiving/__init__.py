@@ -1,0 +1,1 @@
+"""Associations that others request, and what comes over them."""

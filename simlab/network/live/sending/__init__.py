@@ -1,0 +1,1 @@
+"""Associations that we request, and the C-STOREs that go over them."""

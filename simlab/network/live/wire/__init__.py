@@ -1,0 +1,1 @@
+"""Messages and PDUs: bytes in, values out, and the other way round."""
