@@ -23,9 +23,6 @@ class LiveHalf(Refusing):
         instance.path.unlink(missing_ok=True)
         respond(NOT_OFFERED)
 
-    def flush(self) -> None:
-        """Have put off nothing."""
-
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """Hold nothing."""
         return None

@@ -60,9 +60,8 @@ class LocalDisk:
     def storage(self) -> Storage:
         """How instances are received here. What an earlier process was in the middle of receiving is deleted."""
         incoming = self._root / ".incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
-        for leftover in incoming.iterdir():
-            leftover.unlink()
+        shutil.rmtree(incoming, ignore_errors=True)
+        incoming.mkdir(parents=True)
         return Storage(incoming, examine=examine)
 
     def receive(self, instance: ReceivedInstance, examined: str | Status) -> Status:

@@ -68,7 +68,7 @@ class Node(LiveHalf):
         return Status(SUCCESS)
 
     def half_written(self):
-        return [path.name for path in self.storage.folder.iterdir()]
+        return [path.name for path in self.storage.folder.rglob("*") if path.is_file()]
 
 
 class Place:

@@ -1,5 +1,6 @@
 """C-STOREs as they come in, with and without receivers: byte for byte, whatever peers do, and answered when durable."""
 
+import shutil
 import threading
 from io import BytesIO
 
@@ -342,7 +343,7 @@ def test_a_folder_that_cannot_be_written(listen, call):
     caller = call(place)
     caller.send(store_pdus(1, "2.25.1"))
     assert caller.status() == (1, SUCCESS)
-    place.node.storage.folder.rmdir()
+    shutil.rmtree(place.node.storage.folder)
     caller.send(store_pdus(2, "2.25.2", CONTENT))
     assert caller.status() == (2, 0xA700)
     place.node.storage.folder.mkdir()

@@ -1,7 +1,7 @@
 """Small data sets for the archive to hold."""
 
+import time
 import zlib
-from concurrent.futures import Future
 from itertools import count
 from typing import NamedTuple
 
@@ -79,23 +79,16 @@ numbers = count()
 def received(instance, folder):
     """An instance as the data plane leaves it."""
     header = file_header(instance.reference, instance.transfer_syntax, "CT1")
-    path = folder / f"{next(numbers)}.part"
+    path = folder / f"{next(numbers)}.dcm"
     path.write_bytes(header + instance.data_set)
     size = len(header) + len(instance.data_set)
     return ReceivedInstance(instance.reference, instance.transfer_syntax, "CT1", path, len(header), size)
 
 
-def take(state, instance):
-    """Have an instance taken; the future gets the response."""
-    response = Future()
-    arrived = received(instance, state.incoming)
-    state.take(arrived, examine(arrived, instance.data_set), response.set_result)
-    state.flush()
-    return response
-
-
 def store(state, instance):
-    return take(state, instance).result(timeout=10)
+    """Have an instance taken; the response."""
+    arrived = received(instance, state.incoming)
+    return state.take(arrived, examine(arrived, instance.data_set))
 
 
 def fill(state):
@@ -111,3 +104,11 @@ def find(state, level, keys, model=Model.PATIENT_ROOT):
     found = state.search(Query(keys, model, level))
     assert found.status.code == SUCCESS, found.status
     return list(found.matches)
+
+
+def until(condition):
+    """Wait until something is the case."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from nodes.archive_samples import SR, data_set, find, received, sent, store, take
-from simlab.network.query import Level
+from nodes.archive_samples import SR, data_set, find, received, sent, store, until
+from simlab.network.live.receiving import disk
+from simlab.network.query import Level, Model, Query
 from simlab.network.seam import SUCCESS
-from simlab.nodes.archive import batch, index, keeper, writer
-from simlab.nodes.archive.header import examine
+from simlab.nodes.archive import batch, index, keeper, state, writer
 from simlab.nodes.archive.state import ArchiveState
 from simlab.studies.study import InstanceReference
 
@@ -23,27 +24,31 @@ from simlab.studies.study import InstanceReference
 @contextmanager
 def busy(archive):
     """The archive's writer waits, so that what is taken queues up; it goes on at the end."""
-    arrived, waits, goes_on = received(sent(data_set(study=9)), archive.incoming), threading.Event(), threading.Event()
+    keep, waits, goes_on = archive._writer._keep, threading.Event(), threading.Event()
 
-    def respond(_):
+    def wait(group):
+        archive._writer._keep = keep
         waits.set()
         goes_on.wait(10)
+        keep(group)
 
-    archive.take(arrived, examine(arrived, b""), respond)
-    at_work = threading.Thread(target=archive.flush)
-    at_work.start()
+    archive._writer._keep = wait
+    assert store(archive, sent(data_set(study=9))).code == SUCCESS
     assert waits.wait(10)
     try:
         yield
     finally:
         goes_on.set()
-        at_work.join(10)
 
 
 def taken_together(archive, instances):
     with busy(archive):
-        responses = [take(archive, each) for each in instances]
-    return [response.result(10) for response in responses]
+        return [store(archive, each) for each in instances]
+
+
+def left(archive):
+    """What is still to be entered, or was never complete."""
+    return [path for path in archive.incoming.rglob("*") if path.is_file()]
 
 
 def codes(statuses):
@@ -56,9 +61,9 @@ def files(archive):
 
 @pytest.fixture(params=[False, True], ids=["write", "fsync"])
 def archive(tmp_path, request):
-    state = ArchiveState(tmp_path / "archive", durable=request.param)
-    yield state
-    state.close()
+    opened = ArchiveState(tmp_path / "archive", durable=request.param)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -73,38 +78,60 @@ def test_what_waits_is_committed_together(archive, commits):
     with busy(archive):
         commits.clear()
         with ThreadPoolExecutor(8) as pool:
-            responses = list(pool.map(lambda each: take(archive, each), instances))
-    assert {response.result(10).code for response in responses} == {SUCCESS}
-    assert len(commits) == 1
-    assert archive.instances() == len(instances) + 1
+            responses = list(pool.map(lambda each: store(archive, each), instances))
+    assert {response.code for response in responses} == {SUCCESS}
     assert archive.holds(each.reference for each in instances) == {each.reference for each in instances}
-    assert not list(archive.incoming.iterdir())
+    assert len(commits) == 2  # the one that the writer was busy with, and all others
+    assert archive.instances() == len(instances) + 1
+    assert not left(archive)
 
 
-def test_batches_are_bounded(archive, commits, monkeypatch):
-    monkeypatch.setattr(writer, "LARGEST_BATCH", 4)
+def test_groups_are_bounded(archive, commits, monkeypatch):
+    monkeypatch.setattr(writer, "LARGEST_GROUP", 4)
     with busy(archive):
         commits.clear()
-        responses = [take(archive, sent(data_set(number=number))) for number in range(10)]
-    assert codes(response.result(10) for response in responses) == [SUCCESS] * 10
-    assert len(commits) == 3
+        assert codes(store(archive, sent(data_set(number=number))) for number in range(10)) == [SUCCESS] * 10
+    assert archive.instances() == 11
+    assert len(commits) == 4
 
 
-def test_nobody_waits_for_a_batch_to_fill(archive, commits):
-    commits.clear()
+def test_whoever_asks_waits_for_the_index_but_not_for_a_group_to_fill(archive, monkeypatch):
+    monkeypatch.setattr(writer, "GATHERING", 30.0)
     for number in range(3):
-        assert store(archive, sent(data_set(number=number))).code == SUCCESS
-    assert len(commits) == 3
+        instance = sent(data_set(number=number))
+        assert store(archive, instance).code == SUCCESS
+        began = time.monotonic()
+        assert archive.holds([instance.reference]) == {instance.reference}
+        assert time.monotonic() - began < 10
+        assert len(find(archive, Level.IMAGE, {"SOPInstanceUID": ""})) == number + 1
 
 
-def test_the_same_instance_twice_in_a_batch(archive):
+def test_nothing_is_answered_without_the_index(archive, monkeypatch):
+    monkeypatch.setattr(state, "LONGEST_SETTLING", 0.05)
+    with busy(archive):
+        status = archive.search(Query({"StudyInstanceUID": ""}, Model.STUDY_ROOT, Level.STUDY)).status
+        assert status == (0xA700, "the index is not up to date", None)
+        assert archive.locate(Query({"StudyInstanceUID": "2.25.9"}, Model.STUDY_ROOT, Level.STUDY)).status == status
+    monkeypatch.undo()
+    assert len(find(archive, Level.STUDY, {"StudyInstanceUID": ""})) == 1
+
+
+def test_more_than_the_index_can_follow_is_refused(archive, monkeypatch):
+    monkeypatch.setattr(state, "LONGEST_QUEUE", 3)
+    statuses = taken_together(archive, [sent(data_set(number=number)) for number in range(4)])
+    assert statuses == [(SUCCESS, "", None)] * 2 + [(0xA700, "not stored: the index is behind", None)] * 2
+    assert archive.instances() == 3
+    assert store(archive, sent(data_set(number=3))).code == SUCCESS
+
+
+def test_the_same_instance_twice_before_it_is_entered(archive):
     first, other_class = sent(data_set(PatientName="First")), sent(data_set(sop_class=SR))
     again = sent(data_set(PatientName="Second"))
     assert codes(taken_together(archive, [first, again, other_class, again])) == [SUCCESS, SUCCESS, 0xA900, SUCCESS]
     assert (archive.instances(), archive.resent) == (2, 2)
     kept = archive.fetch(first.reference)
     assert kept.path.read_bytes()[kept.data_set_offset :] == first.data_set
-    assert not list(archive.incoming.iterdir())
+    assert not left(archive)
 
 
 def refuse(monkeypatch, uid):
@@ -119,90 +146,110 @@ def refuse(monkeypatch, uid):
     monkeypatch.setattr(keeper.os, "replace", choosy)
 
 
-def test_one_that_the_disk_refuses_does_not_harm_the_others(archive, monkeypatch):
+def test_what_the_disk_does_not_take_waits_and_nothing_is_lost(archive, monkeypatch):
+    monkeypatch.setattr(writer, "RETRY", 0.05)
     bad = sent(data_set(study=2))
+    instances = [sent(data_set()), bad, sent(data_set(number=2))]
     with monkeypatch.context() as patched:
         refuse(patched, bad.reference.sop_instance)
-        statuses = taken_together(archive, [sent(data_set()), bad, bad, sent(data_set(number=2))])
-    assert codes(statuses) == [SUCCESS, 0xA700, 0xA700, SUCCESS]
-    assert statuses[1].comment == "not stored: Input/output error"
-    assert [each["StudyInstanceUID"] for each in find(archive, Level.STUDY, {"StudyInstanceUID": ""})] == [
-        "2.25.9",
-        "2.25.1",
-    ]
-    assert files(archive) == ["2.25.1.1.1.dcm", "2.25.1.1.2.dcm", "2.25.9.1.1.dcm"]
-    assert not list(archive.incoming.iterdir())
-    assert store(archive, bad).code == SUCCESS
+        assert codes(taken_together(archive, instances)) == [SUCCESS] * 3
+        assert archive.holds(each.reference for each in instances) <= {instances[0].reference}
+        assert len(left(archive)) >= 2
+        refused = store(archive, sent(data_set(number=3)))
+        assert refused == (0xA700, "not stored: Input/output error", None)
+    until(lambda: not archive._writer.trouble)
+    assert archive.holds(each.reference for each in instances) == {each.reference for each in instances}
+    assert files(archive) == ["2.25.1.1.1.dcm", "2.25.1.1.2.dcm", "2.25.2.1.1.dcm", "2.25.9.1.1.dcm"]
+    assert not left(archive)
+    assert store(archive, sent(data_set(number=3))).code == SUCCESS
 
 
-def test_one_that_the_index_refuses_does_not_harm_the_others(archive, monkeypatch):
-    conflicting = sent(data_set())
-    store(archive, conflicting)
-    # As if another process had entered it since it was looked up.
-    monkeypatch.setattr(batch, "entries_of", lambda _connection, _uids: [])
-    statuses = taken_together(archive, [sent(data_set(number=2)), conflicting, sent(data_set(study=2))])
-    assert codes(statuses) == [SUCCESS, 0xA700, SUCCESS]
-    assert "UNIQUE" in statuses[1].comment
-    assert archive.instances() == 4
-    assert not list(archive.incoming.iterdir())
+def test_what_is_in_trouble_at_the_end_is_there_after_a_restart(tmp_path, monkeypatch):
+    archive = ArchiveState(tmp_path)
+    instances = [sent(data_set(number=number)) for number in range(5)]
+    with monkeypatch.context() as patched:
+        refuse(patched, instances[3].reference.sop_instance)
+        assert codes(store(archive, each) for each in instances) == [SUCCESS] * 5
+        archive.close()
+    assert left(archive)
+    again = ArchiveState(tmp_path)
+    assert again.holds(each.reference for each in instances) == {each.reference for each in instances}
+    assert (again.instances(), left(again)) == (5, [])
+    again.close()
 
 
-def test_an_index_that_takes_nothing_leaves_nothing(tmp_path, monkeypatch):
+def test_an_index_that_takes_nothing_for_a_while(tmp_path, monkeypatch):
     monkeypatch.setattr(index, "LOCK_WAIT", 0.05)
+    monkeypatch.setattr(writer, "RETRY", 0.05)
     archive = ArchiveState(tmp_path)
     instances = [sent(data_set(number=number)) for number in range(5)]
     with sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None) as other:
         with busy(archive):
-            responses = [take(archive, each) for each in instances]
             other.execute("BEGIN IMMEDIATE")
-        statuses = [response.result(10) for response in responses]
+            assert codes(store(archive, each) for each in instances) == [SUCCESS] * 5
+        until(lambda: archive._writer.trouble)
+        assert store(archive, sent(data_set(number=6))) == (0xA700, "not stored: database is locked", None)
+        assert archive.holds(each.reference for each in instances) == frozenset()
+        assert len(left(archive)) == 6
         other.execute("ROLLBACK")
     other.close()
-    assert set(statuses) == {(0xA700, "not stored: database is locked", None)}
-    assert archive.holds(each.reference for each in instances) == frozenset()
-    assert files(archive) == ["2.25.9.1.1.dcm"]
-    assert not list(archive.incoming.iterdir())
-    assert codes(store(archive, each) for each in instances) == [SUCCESS] * 5
+    until(lambda: not archive._writer.trouble)
+    assert archive.holds(each.reference for each in instances) == {each.reference for each in instances}
+    assert not left(archive)
     archive.close()
 
 
-def test_a_commit_that_fails_takes_the_names_back(archive, monkeypatch):
-    def fail(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        with busy(archive):
-            responses = [take(archive, sent(data_set(number=number))) for number in range(3)]
-            patched.setattr(batch.Batch, "write", fail)
-        assert {response.result(10).code for response in responses} == {0xA700}
-    assert (archive.instances(), files(archive)) == (1, ["2.25.9.1.1.dcm"])
-    assert not list(archive.incoming.iterdir())
-    assert store(archive, sent(data_set(number=1))).code == SUCCESS
-
-
-def test_a_bug_is_told_and_the_archive_goes_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_bug_is_told_and_harms_no_other(tmp_path, monkeypatch, alone):
     told = []
     archive = ArchiveState(tmp_path, unforeseen=told.append)
+    bad, good = sent(data_set(number=7)), [] if alone else [sent(data_set(number=number)) for number in range(3)]
+    enter = batch.Batch.enter
     with monkeypatch.context() as patched:
-        patched.setattr(batch.Batch, "write", lambda _: 1 / 0)
-        assert store(archive, sent(data_set())).code == 0xA700
+        patched.setattr(
+            batch.Batch,
+            "enter",
+            lambda self, entry, at, header: (
+                1 / 0 if entry.reference == bad.reference else enter(self, entry, at, header)
+            ),
+        )
+        assert codes(taken_together(archive, [*good, bad])) == [SUCCESS] * (len(good) + 1)
+        assert archive.instances() == len(good) + 1
     assert [type(error) for error in told] == [ZeroDivisionError]
-    assert (archive.instances(), files(archive)) == (0, [])
-    assert store(archive, sent(data_set())).code == SUCCESS
+    assert len(left(archive)) == 1
     archive.close()
+    again = ArchiveState(tmp_path)
+    assert again.holds([bad.reference]) == {bad.reference}
+    again.close()
 
 
-def test_closing_answers_everything(tmp_path):
+def test_closing_enters_everything(tmp_path):
     archive = ArchiveState(tmp_path)
-    responses = [take(archive, sent(data_set(number=number))) for number in range(600)]
+    assert {store(archive, sent(data_set(number=number))).code for number in range(600)} == {SUCCESS}
     archive.close()
-    assert all(response.done() for response in responses)
-    assert {response.result().code for response in responses} == {SUCCESS}
-    late = take(archive, sent(data_set(number=601)))
-    assert late.result(0) == (0xA700, "not stored: the archive is closing", None)
-    assert not list(archive.incoming.iterdir())
+    assert store(archive, sent(data_set(number=601))) == (0xA700, "not stored: the archive is closing", None)
+    assert not left(archive)
     again = ArchiveState(tmp_path)
     assert again.instances() == 600
+    again.close()
+
+
+def test_a_restart_keeps_the_first_of_what_has_one_uid(tmp_path):
+    """What has been committed to may not change, nor what was answered first."""
+    archive = ArchiveState(tmp_path)
+    first, second = (sent(data_set(PatientName=name)) for name in ("First", "Second"))
+    assert store(archive, first).code == SUCCESS
+    held = archive.fetch(first.reference).path.read_bytes()
+    archive.close()
+    received(second, archive.incoming)  # complete, but the archive was killed before it was asked
+    other = sent(data_set(number=2))
+    for instance, moment in ((other, 1000), (sent(data_set(number=2, PatientName="Later")), 2000)):
+        os.utime(received(instance, archive.incoming).path, (moment, moment))
+    again = ArchiveState(tmp_path)
+    assert again.fetch(first.reference).path.read_bytes() == held
+    kept = again.fetch(other.reference)
+    assert kept.path.read_bytes()[kept.data_set_offset :] == other.data_set
+    assert not left(again)
     again.close()
 
 
@@ -210,7 +257,7 @@ def test_closing_answers_everything(tmp_path):
 @pytest.mark.parametrize("durable", [False, True])
 def test_names_and_rows_are_on_the_disk_if_they_must_be(tmp_path, monkeypatch, durable):
     synced = []
-    monkeypatch.setattr(keeper.os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    monkeypatch.setattr(disk.os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
     archive = ArchiveState(tmp_path, durable=durable)
     store(archive, sent(data_set()))
     folders = [archive.fetch(sent(data_set()).reference).path.parents[above] for above in range(4)]
@@ -252,5 +299,5 @@ def test_what_was_answered_survives_a_kill(tmp_path):
     archive = ArchiveState(tmp_path)
     assert archive.holds(references) == references
     assert archive.instances() >= len(references)
-    assert not list(archive.incoming.iterdir())
+    assert not left(archive)
     archive.close()

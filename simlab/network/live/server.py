@@ -44,20 +44,20 @@ class ReceivedInstance(NamedTuple):
     calling: str
     """AE title of the sender."""
     path: Path
-    """In the folder of the node's ``storage``; whoever takes the instance moves or deletes it."""
+    """Below the folder of the node's ``storage``; whoever takes the instance moves or deletes it."""
     data_set_offset: int
     """Where the data set begins, after the file meta information."""
     size: int
     """Bytes of the whole file."""
 
 
+Respond = Callable[[Status], None]
+"""Responds to a C-STORE, once, from any thread."""
+
 Examine = Callable[[ReceivedInstance, bytes], Any]
 """Reads what a node needs to know of an instance before it takes it: from the file, and the first bytes of its data set
 (``HEAD_BYTES``, or all of it if it is smaller). A function of a module, and its result a value: both may have to cross
 to another process. What cannot be read is a result too; it never raises."""
-
-Respond = Callable[[Status], None]
-"""Responds to a C-STORE, once, from any thread, when the instance is as durable as it is to be."""
 
 HEAD_BYTES = 65536
 
@@ -73,7 +73,7 @@ class Storage:
     folder: Path
     """Where; on the same file system as where they are kept, so that they can be moved there."""
     durability: Durability = Durability.WRITE
-    """With ``FSYNC`` the file's bytes are on the disk when the node gets it; its name, and an index, are the node's."""
+    """With ``FSYNC`` the file and its name are on the disk when the node gets it."""
     examine: Examine = examine_nothing
     receivers: int = 0
     """Processes that receive beside the node's own, where the system can pass them open sockets (not on Windows)."""
@@ -99,14 +99,11 @@ class LiveServer(Server, Protocol):
     """How received instances are written; None for a node that does not offer ``STORAGE``."""
 
     def take(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
-        """Keep a received instance: ``respond`` is called once, now or later.
+        """Keep a received instance, or refuse it: ``respond`` is called once, now or later.
 
-        ``examined`` is what the storage's ``examine`` made of it. Must not wait for long: other instances come in on
-        the same thread.
+        The file is complete, and as durable as the storage asks. ``examined`` is what the storage's ``examine`` made of
+        it. Must not wait for long: other instances come in on the same thread.
         """
-
-    def flush(self) -> None:
-        """Called after the instances that came at once have been taken: what was put off for the last is to be done."""
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """The local copy of an instance, or None if the node does not hold it."""

@@ -73,6 +73,13 @@ def entries_of(connection: Connection, sop_instances: Iterable[str]) -> list[Ent
         return [as_entry(row) for row in driver.execute(_ENTRIES_OF, (as_list(sop_instances),)).fetchall()]
 
 
+def entry_of(connection: Connection, sop_instance: str) -> Entry | None:
+    """The entry of this instance, if it is held."""
+    with driver_of(connection) as driver:
+        row = driver.execute(_ENTRY_OF, (sop_instance,)).fetchone()
+    return None if row is None else as_entry(row)
+
+
 @contextmanager
 def driver_of(connection: Connection) -> Iterator[Any]:
     """The connection of the module ``sqlite3`` under SQLAlchemy's, whose results take longer than the question.
@@ -115,5 +122,6 @@ IN_LIST = INSTANCES.c.uid.in_(select(column("value")).select_from(func.json_each
 """The instances of a list that is bound to ``uids``."""
 
 # Compiled once: to SQLAlchemy, a statement costs more than all that SQLite does with one row.
+_ENTRY_OF = str(select(*ENTRY_COLUMNS).where(INSTANCES.c.uid == bindparam("uid")).compile(dialect=sqlite.dialect()))
 _ENTRIES_OF = str(select(*ENTRY_COLUMNS).where(IN_LIST).compile(dialect=sqlite.dialect()))
 _INSERT = str(insert(INSTANCES).compile(dialect=sqlite.dialect(), column_keys=INSTANCES.c.keys()[1:]))

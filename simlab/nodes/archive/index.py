@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, create_engine, delete, event, func, select
 
 from simlab.network.matching import date_bounds, has_wildcard, value_representation, values_of
 from simlab.network.query import Identifier, Level, Value
-from simlab.nodes.archive.batch import ENTRY_COLUMNS, IN_LIST, Batch, as_entry, as_list, entries_of
+from simlab.nodes.archive.batch import ENTRY_COLUMNS, IN_LIST, Batch, as_entry, as_list, entries_of, entry_of
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.hierarchy import COMPUTED, UNIQUE_KEY, down_to
 from simlab.nodes.archive.placement import Place, remove_empty
@@ -41,9 +41,11 @@ class Index:
 
         METADATA.create_all(self._engine)
         self._writing = self._engine.connect()
+        self._looking_up = self._engine.connect()
 
     def close(self) -> None:
         """Close all connections."""
+        self._looking_up.close()
         self._writing.close()
         self._engine.dispose()
 
@@ -70,6 +72,10 @@ class Index:
         """How many patients, studies, series or instances are held."""
         with self._engine.connect() as connection:
             return connection.execute(select(func.count()).select_from(TABLE[level])).scalar_one()
+
+    def entry(self, sop_instance: str) -> Entry | None:
+        """The entry of an instance, if it has one. The quick way, for one caller at a time."""
+        return entry_of(self._looking_up, sop_instance)
 
     def entries(self, sop_instances: Iterable[str] | None = None) -> list[Entry]:
         """The entries of these instances as far as they are held, or of all."""

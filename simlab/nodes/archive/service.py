@@ -33,11 +33,7 @@ class ArchiveService(LiveHalf):
 
     def take(self, instance: ReceivedInstance, examined: Header | Status, respond: Respond) -> None:
         """Store an instance."""
-        self.holdings.take(instance, examined, respond)
-
-    def flush(self) -> None:
-        """Keep what has been taken."""
-        self.holdings.flush()
+        respond(self.holdings.take(instance, examined))
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """A held instance's file."""

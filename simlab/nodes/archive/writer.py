@@ -1,121 +1,138 @@
-"""The archive's writer: what many threads bring is kept a batch at a time (group commit)."""
+"""The archive's writer: what has been answered for is entered a group at a time, on a thread of its own."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import islice
 
-from simlab.network.live.server import ReceivedInstance, Respond
-from simlab.network.seam import Status
-from simlab.nodes.archive.header import Header
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-LARGEST_BATCH = 256
-"""Bounds how long the first of a batch waits for the last."""
+from simlab.nodes.archive.keeper import Arrival
+
+LARGEST_GROUP = 256
+"""Instances that are entered in one transaction."""
+
+GATHERING = 0.02
+"""Seconds for which the writer gathers a group, unless somebody waits for it: nobody does while instances come in."""
+
+RETRY = 1.0
+"""Seconds after which the writer tries again what the disk or the index did not take."""
 
 LONGEST_CLOSE = 30.0
-"""Seconds that closing waits for what is still to be kept."""
-
-OUT_OF_RESOURCES = 0xA700
-"""A storage status (PS3.4 table B.2-1)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrival:
-    """An instance that waits to be kept."""
-
-    instance: ReceivedInstance
-    header: Header
-    respond: Respond
+"""Seconds that closing waits for what is still to be entered."""
 
 
 class Writer:
-    """Keeps what has arrived, and responds; one batch at a time.
+    """Enters what has arrived, in that order. Safe to use from any thread."""
 
-    A batch is what came while the one before it was being kept: nobody waits for a batch to fill, and the more comes
-    at once, the less each instance costs.
-    """
+    def __init__(self, keep: Callable[[Sequence[Arrival]], None], unforeseen: Callable[[Exception], object]) -> None:
+        """``keep`` raises OSError or OperationalError for what can be tried again later.
 
-    def __init__(
-        self,
-        keep: Callable[[Sequence[Arrival]], Sequence[Status]],
-        unforeseen: Callable[[Exception], object],
-        *,
-        apart: bool,
-    ) -> None:
-        """``keep`` returns a status for each; what it raises all the same is a bug, and handed to ``unforeseen``.
-
-        ``apart``: on a thread of its own, because keeping waits for the disk. Otherwise whoever flushes, and finds
-        nobody at work, does the work: passing it to another thread would take longer than the work itself.
+        Anything else is a bug and handed to ``unforeseen``; the others of the group are entered without the one that
+        it befell.
         """
+        self.trouble = ""
+        """Why what has arrived cannot be entered for now; empty if it can."""
         self._keep = keep
         self._unforeseen = unforeseen
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Arrival] = deque()
+        self._known: dict[str, Arrival] = {}
+        """What waits, by SOP Instance UID."""
+        self._put = 0
+        self._done = 0
+        """How many have arrived, and how many of them have been seen to."""
+        self._awaited = 0
+        """How many callers wait for what has arrived."""
         self._closing = False
-        self._busy = False
-        self._thread = threading.Thread(target=self._run, name="archive-writer", daemon=True) if apart else None
-        if self._thread is not None:
-            self._thread.start()
+        self._thread = threading.Thread(target=self._run, name="archive-writer", daemon=True)
+        self._thread.start()
 
-    def put(self, arrival: Arrival) -> bool:
-        """Have an instance kept, after a flush at the latest. False, and it is left alone, once the writer closes."""
+    def put(self, arrival: Arrival) -> None:
+        """Have an instance entered soon."""
         with self._changed:
-            if not self._closing:
-                self._waiting.append(arrival)
-                if self._thread is not None:
-                    self._changed.notify()
-            return not self._closing
+            self._waiting.append(arrival)
+            self._known[arrival.instance.reference.sop_instance] = arrival
+            self._put += 1
+            if len(self._waiting) in {1, LARGEST_GROUP}:
+                self._changed.notify_all()
 
-    def flush(self) -> None:
-        """Keep what was put, unless somebody is at work, and sees to it."""
+    def __len__(self) -> int:
+        """How many wait to be entered."""
+        return len(self._waiting)
+
+    def waiting(self, sop_instance: str) -> Arrival | None:
+        """The instance with this UID, if it waits to be entered."""
+        return self._known.get(sop_instance)
+
+    def settle(self, timeout: float) -> bool:
+        """Wait until all that has arrived so far has been entered; False if that takes too long or is in trouble."""
+        if not self._known:  # the usual case, without a lock
+            return True
         with self._changed:
-            if self._thread is not None or self._busy or not self._waiting:
-                return
-            self._busy = True
-        self._work_off()
+            goal = self._put
+            self._awaited += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._done >= goal or self.trouble, timeout)
+            self._awaited -= 1
+            return self._done >= goal
 
     def close(self) -> None:
-        """Keep what has been put, respond to it, and end."""
-        self.flush()
+        """Enter what has arrived, and end. What is in trouble is left for the next start."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not (self._busy or self._waiting), LONGEST_CLOSE)
-        if self._thread is not None:
-            self._thread.join(LONGEST_CLOSE)
+        self._thread.join(LONGEST_CLOSE)
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing)
-                if not self._waiting:
-                    return
-                self._busy = True
-            self._work_off()
-
-    def _work_off(self) -> None:
-        """Keep batches until nothing waits."""
-        while batch := self._next_batch():
+        while group := self._next_group():
             try:
-                statuses = self._keep(batch)
+                self._keep(group)
+            except (OSError, OperationalError) as error:
+                if not self._wait_after(error):
+                    return
+            except Exception as error:  # noqa: BLE001 -- a bug; which one of them it befell, each alone will tell
+                if len(group) == 1:
+                    self._unforeseen(error)
+                    self._finish(group)
+                else:
+                    self._enter_singly(group)
+            else:
+                self._finish(group)
+
+    def _enter_singly(self, group: Sequence[Arrival]) -> None:
+        for arrival in group:
+            try:
+                self._keep([arrival])
+            except (OSError, OperationalError):
+                return  # tried again with what is left of the group
             except Exception as error:  # noqa: BLE001 -- a bug, told to the one who can end the run
                 self._unforeseen(error)
-                statuses = [Status(OUT_OF_RESOURCES, "not stored: an error of the archive's own")] * len(batch)
-            for arrival, status in zip(batch, statuses, strict=True):
-                self._respond(arrival, status)
+            self._finish([arrival])
 
-    def _respond(self, arrival: Arrival, status: Status) -> None:
-        try:
-            arrival.respond(status)
-        except Exception as error:  # noqa: BLE001 -- the others wait for their responses
-            self._unforeseen(error)
-
-    def _next_batch(self) -> list[Arrival]:
-        """What waits; nothing, and whoever comes next does the work, once nothing does."""
+    def _next_group(self) -> list[Arrival]:
+        """What waits, once there is something and a group has been gathered; nothing at the end."""
         with self._changed:
-            if not self._waiting:
-                self._busy = False
-                self._changed.notify_all()
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            self._changed.wait_for(
+                lambda: self._awaited or self._closing or len(self._waiting) >= LARGEST_GROUP, GATHERING
+            )
+            return list(islice(self._waiting, LARGEST_GROUP))
+
+    def _finish(self, group: Sequence[Arrival]) -> None:
+        with self._changed:
+            self.trouble = ""
+            for arrival in group:
+                self._waiting.popleft()
+                self._known.pop(arrival.instance.reference.sop_instance, None)
+            self._done += len(group)
+            self._changed.notify_all()
+
+    def _wait_after(self, error: OSError | DBAPIError) -> bool:
+        """Say what the trouble is, and wait for a while. False if the archive closes."""
+        with self._changed:
+            self.trouble = (error.strerror or str(error)) if isinstance(error, OSError) else str(error.orig)
+            self._changed.notify_all()
+            return not self._changed.wait_for(lambda: self._closing, RETRY)

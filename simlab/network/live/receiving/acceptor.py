@@ -11,7 +11,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ from simlab.network.live.receiving.accepted import Accepted
 from simlab.network.live.receiving.handlers import Handlers, support
 from simlab.network.live.receiving.handover import Setup
 from simlab.network.live.receiving.receivers import Receivers
-from simlab.network.live.receiving.reception import SYNCING_THREADS, Receiving
+from simlab.network.live.receiving.reception import Receiving
 from simlab.network.live.sending.association import MAXIMUM_LENGTH, new_entity
 from simlab.network.live.server import LiveServer, Offer, ReceivedInstance, Respond
 from simlab.network.live.wire.upper_layer import ThreadlessAssociation
@@ -96,12 +95,7 @@ class Acceptor:
         support(self.entity, server.offers)
         self.contexts = _Contexts(self.entity.supported_contexts)
         self.handlers = list(Handlers(server, self._name))
-        self._syncing = ThreadPoolExecutor(SYNCING_THREADS, "sync")
-        self.receiving = (
-            Receiving(server.storage, self._deliver, self._flush, self._syncing) if server.storage else None
-        )
-        if self.receiving is not None:
-            self.receiving.storage.folder.mkdir(parents=True, exist_ok=True)
+        self.receiving = Receiving(server.storage, self._deliver) if server.storage else None
         self.associations: set[Accepted] = set()
         """All connections, associated or not yet."""
         self._listener = _listen(listening)
@@ -125,7 +119,8 @@ class Acceptor:
         self._thread.join(CLOSING_TIME)
         if self.receivers is not None:
             self.receivers.wait()
-        self._syncing.shutdown(wait=False)
+        if self.receiving is not None:
+            self.receiving.close()
 
     def association(self, name: str) -> Accepted | None:
         """The association on which a commitment request came in, if it is still open."""
@@ -139,9 +134,6 @@ class Acceptor:
 
     def _deliver(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
         self._server.take(instance, examined, respond)
-
-    def _flush(self) -> None:
-        self._server.flush()
 
     def _name(self, association: Association) -> str:
         return next(accepted.name for accepted in tuple(self.associations) if accepted.association is association)

@@ -18,7 +18,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -28,7 +27,7 @@ from typing import Any
 from simlab.network.live.receiving.channel import Channel
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
 from simlab.network.live.receiving.handover import GiveBack, Instances, Responses, Setup, TakeOver
-from simlab.network.live.receiving.reception import SYNCING_THREADS, Receiving, Reception
+from simlab.network.live.receiving.reception import Receiving, Reception
 from simlab.network.live.server import ReceivedInstance, Respond
 from simlab.network.live.wire.commands import NO_DATA_SET, read_command
 from simlab.network.live.wire.pdus import DataSink, Gathering, PDUParser, ProtocolError
@@ -88,8 +87,7 @@ class Receiver:
                 assert self.receiving is not None
                 self._associations.add(_Association(self, self.receiving, message, connection))
             case Setup(storage, idle_timeout):
-                syncing = ThreadPoolExecutor(SYNCING_THREADS, "sync")
-                self.receiving = Receiving(storage, self._deliver, lambda: None, syncing)
+                self.receiving = Receiving(storage, self._deliver)
                 self._idle_timeout = idle_timeout
                 self._look_for_silence()
 

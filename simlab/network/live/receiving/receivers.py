@@ -36,20 +36,7 @@ class Receivers:
     ) -> None:
         """Start the processes; none where the system cannot pass open sockets between processes (Windows)."""
         number = receiving.storage.receivers if AVAILABLE else 0
-        self._loop = loop
-        self._flush = receiving.flush
-        self._flushing = False
-        self._receivers = [_Receiver(self, loop, setup, receiving.deliver, on_bug) for _ in range(number)]
-
-    def flush_soon(self) -> None:
-        """Flush once all receivers that have something to say have been heard: the more, the larger the group."""
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush_now)
-
-    def _flush_now(self) -> None:
-        self._flushing = False
-        self._flush()
+        self._receivers = [_Receiver(loop, setup, receiving.deliver, on_bug) for _ in range(number)]
 
     def __bool__(self) -> bool:
         return bool(self._alive)
@@ -78,7 +65,6 @@ class _Receiver:
 
     def __init__(
         self,
-        receivers: Receivers,
         loop: asyncio.AbstractEventLoop,
         setup: Setup,
         deliver: Deliver,
@@ -86,7 +72,6 @@ class _Receiver:
     ) -> None:
         self.associations: dict[int, Accepted] = {}
         self.has_ended = False
-        self._receivers = receivers
         self._loop = loop
         self._deliver = deliver
         self._on_bug = on_bug
@@ -115,7 +100,6 @@ class _Receiver:
             case Instances(instances):
                 for number, instance, examined in instances:
                     self._deliver(instance, examined, self._responder(number))
-                self._receivers.flush_soon()
             case GiveBack():
                 self.associations.pop(message.association).take_back(message)
 

@@ -3,21 +3,25 @@
 What happens to an instance, and on which thread:
 
     the thread that reads      open a file, write each piece as it comes, close it
-    a thread that syncs        (durability fsync only) fsync the file
+    a thread that syncs        (durability fsync only) have the file and its name on the disk
     either of them             examine the file, deliver it to the node
     any                        respond, once the node has said what the response is
+
+A file is called ``*.part`` until all of it is there, and ``*.dcm`` after that: whoever finds it later can tell.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any, Protocol
 
+from simlab.network.live.receiving.disk import sync_folder
 from simlab.network.live.receiving.file_format import file_header
 from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Respond, Storage
 from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
@@ -31,9 +35,8 @@ SYNCING_THREADS = 16
 OUT_OF_RESOURCES = 0xA700
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 
-_numbers = count()
-_BINARY = getattr(os, "O_BINARY", 0)
-"""Windows opens files as text otherwise."""
+_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+"""Windows opens files as text without the last."""
 
 
 class Deliver(Protocol):
@@ -43,16 +46,36 @@ class Deliver(Protocol):
         """``examined`` is what the storage's ``examine`` made of it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Receiving:
-    """How a node receives: the same for all of its associations."""
+    """How a process receives for a node: the same for all of its associations."""
 
-    storage: Storage
-    deliver: Deliver
-    flush: Callable[[], None]
-    """Called after what came at once has been delivered."""
-    syncing: Executor
-    """Runs what waits for the disk."""
+    def __init__(self, storage: Storage, deliver: Deliver) -> None:
+        """Raises OSError if nothing can be written to the storage's folder."""
+        self.storage = storage
+        self.deliver = deliver
+        storage.folder.mkdir(parents=True, exist_ok=True)
+        # A folder of our own: processes that make files in one folder would wait for each other.
+        self._folder = Path(tempfile.mkdtemp(dir=storage.folder, prefix=""))
+        self.make_folder()
+        self._numbers = count()
+        self.syncing = ThreadPoolExecutor(SYNCING_THREADS, "sync")
+        """Runs what waits for the disk."""
+
+    def make_folder(self) -> None:
+        """Make the folder for our files, should it be gone. Raises OSError."""
+        self._folder.mkdir(exist_ok=True)
+        if self.storage.durability is Durability.FSYNC:
+            sync_folder(self.storage.folder)
+
+    def new_path(self) -> Path:
+        """Where a file goes whose name nobody else has or will get."""
+        return self._folder / f"{next(self._numbers)}.part"
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self.syncing.shutdown(wait=False)
+        with suppress(OSError):  # files that the node has not moved away yet
+            self._folder.rmdir()
 
 
 class Reception:
@@ -121,7 +144,7 @@ class _Writing:
         self._request = request
         self._reference = reference
         self._syntax = syntax
-        self._path = self._receiving.storage.folder / f"{os.getpid()}-{next(_numbers)}.part"
+        self._path = self._receiving.new_path()
         self._file = -1
         self._header = b""
         self._head = bytearray()
@@ -134,7 +157,11 @@ class _Writing:
         """Begin the file."""
         self._header = file_header(self._reference, self._syntax, self._reception._calling)
         try:
-            self._file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _BINARY, 0o666)
+            try:
+                self._file = os.open(self._path, _NEW_FILE, 0o666)
+            except FileNotFoundError:  # somebody has deleted the folder
+                self._receiving.make_folder()
+                self._file = os.open(self._path, _NEW_FILE, 0o666)
         except OSError as error:
             self._fail(error)
 
@@ -175,38 +202,48 @@ class _Writing:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-            with suppress(OSError):
-                self._path.unlink()
+        with suppress(OSError):
+            self._path.unlink()
 
     def end(self) -> None:
         """All of it is there."""
         durability = self._receiving.storage.durability
-        if self.status is None and not self._begun:
+        if self.status is None:
             try:
-                self._put(memoryview(b""))
+                if not self._begun:
+                    self._put(memoryview(b""))
+                if durability is not Durability.FSYNC:
+                    self._complete()
             except OSError as error:
                 self._fail(error)
         if self.status is not None:
             self._respond(self.status)
         elif durability is Durability.FSYNC:
             self._receiving.syncing.submit(self._sync)
+        elif durability is Durability.NONE:
+            self._respond(Status(SUCCESS))
+            self._deliver(_already_answered)
         else:
-            os.close(self._file)
-            if durability is Durability.NONE:
-                self._respond(Status(SUCCESS))
-                self._deliver(_already_answered)
-            else:
-                self._deliver(self._respond)
+            self._deliver(self._respond)
+
+    def _complete(self) -> None:
+        """Close the file, and call it complete."""
+        os.close(self._file)
+        self._file = -1
+        complete = self._path.with_suffix(".dcm")
+        os.rename(self._path, complete)  # noqa: PTH104 -- pathlib takes several times as long
+        self._path = complete
 
     def _sync(self) -> None:
         """Have the file on the disk, and only then with the node: what it holds, it may acknowledge to others too."""
         try:
             os.fsync(self._file)
+            self._complete()
+            sync_folder(self._path.parent)
         except OSError as error:
             self._fail(error)
             self._respond(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
         else:
-            os.close(self._file)
             self._deliver(self._respond)
 
     def _deliver(self, respond: Respond) -> None:
@@ -219,7 +256,6 @@ class _Writing:
             len(self._header) + self._size,
         )
         self._receiving.deliver(instance, self._receiving.storage.examine(instance, bytes(self._head)), respond)
-        self._receiving.flush()
 
     def _respond(self, status: Status) -> None:
         self._reception.respond(self._context_id, self._request, status)
