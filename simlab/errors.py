@@ -8,6 +8,7 @@ a mistake of the user, which is told in one line, and a bug, which crashes with 
         ├── UserError          one line for the user; the command line exits with code 2
         │   ├── UnitError      "20 parsecs" where a duration was expected
         │   └── TopologyError  a mistake in a topology file: where, what, what was expected
+        ├── CodecError         pixels that cannot be encoded or decoded in a transfer syntax
         └── GroupError         a process of the live world died or did not answer within its bound
 """
 
@@ -32,3 +33,7 @@ class TopologyError(UserError):
 
 class GroupError(SimlabError):
     """A group of nodes failed: its process ended, or it did not answer in time."""
+
+
+class CodecError(SimlabError):
+    """Pixels cannot be encoded, or decoded, in a transfer syntax. ``str(error)`` is one line that says why."""

@@ -8,27 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from simlab.studies.instances import Values
+from simlab.studies.transfer_syntaxes import TransferSyntax
 
-ITEM = b"\xfe\xff\x00\xe0"
+ITEM = 0xFFFEE000
 """Tag of a sequence's item (PS3.5 section 7.5)."""
 
 
-def make_pattern(header: bytes, keywords: Collection[str], *, implicit: bool) -> bytes:
+class Encoding(NamedTuple):
+    """How elements are encoded (PS3.5 sections 7.1 and 7.3)."""
+
+    implicit: bool
+    """Whether VRs are left out."""
+    byte_order: Literal["little", "big"]
+
+    @classmethod
+    def of(cls, syntax: TransferSyntax) -> Encoding:
+        """That of a transfer syntax, before anything is deflated."""
+        return cls(syntax.implicit, "little" if syntax.little_endian else "big")
+
+    def tag(self, tag: int) -> bytes:
+        """A tag: group and element, each in this order of bytes."""
+        return self.number(tag >> 16, 2) + self.number(tag & 0xFFFF, 2)
+
+    def number(self, value: int, size: int) -> bytes:
+        """A number of ``size`` bytes."""
+        return value.to_bytes(size, self.byte_order)
+
+
+def make_pattern(header: bytes, keywords: Collection[str], encoding: Encoding) -> bytes:
     """The pattern of ``header``, a data set up to the value of Pixel Data: elements of these keywords are left out.
 
-    ``implicit`` tells Implicit from Explicit VR Little Endian; no length may be undefined. Keywords that the header
-    does not have are ignored, and so are elements within sequences.
+    No length but that of Pixel Data may be undefined. Keywords that the header does not have are ignored, and so are
+    elements within sequences.
     """
-    names = {_get_frame(keyword, implicit).start[:4]: keyword for keyword in keywords}
+    names = {_get_frame(keyword, encoding).start[:4]: keyword for keyword in keywords}
     parts = []
     kept = 0
-    for tag, start, end in _elements(header, implicit=implicit):
+    for tag, start, end in _elements(header, encoding):
         if tag in names:
             parts.append(header[kept:start].replace(b"%", b"%%") + b"%%(%b)b" % names[tag].encode())
             kept = end
@@ -36,37 +58,37 @@ def make_pattern(header: bytes, keywords: Collection[str], *, implicit: bool) ->
     return b"".join(parts)
 
 
-def _elements(header: bytes, *, implicit: bool) -> Iterator[tuple[bytes, int, int]]:
+def _elements(header: bytes, encoding: Encoding) -> Iterator[tuple[bytes, int, int]]:
     """Encoded tag, start and end of each element (PS3.5 section 7.1)."""
     start = 0
     while start < len(header):
         value = start + 8
-        length = header[start + 4 : value] if implicit else header[start + 6 : value]
-        if not implicit and header[start + 4 : start + 6].decode() in EXPLICIT_VR_LENGTH_32:
+        length = header[start + 4 : value] if encoding.implicit else header[start + 6 : value]
+        if not encoding.implicit and header[start + 4 : start + 6].decode() in EXPLICIT_VR_LENGTH_32:
             value = start + 12
             length = header[start + 8 : value]
-        end = value + int.from_bytes(length, "little")
+        end = value + int.from_bytes(length, encoding.byte_order)
         yield header[start : start + 4], start, end
         start = end
 
 
-def encode_values(values: Values, *, implicit: bool) -> dict[bytes, bytes]:
+def encode_values(values: Values, encoding: Encoding) -> dict[bytes, bytes]:
     """What fills in a pattern: the encoded element of each keyword. Text is in UTF-8, ISO_IR 192."""
     encoded = {}
     for keyword, value in values.items():
-        frame = _get_frame(keyword, implicit)
-        content = value.encode() if isinstance(value, str) else _encode_item(value, implicit=implicit)
+        frame = _get_frame(keyword, encoding)
+        content = value.encode() if isinstance(value, str) else _encode_item(value, encoding)
         if len(content) % 2:
             content += frame.padding
-        encoded[frame.name] = frame.start + len(content).to_bytes(frame.length_bytes, "little") + content
+        encoded[frame.name] = frame.start + len(content).to_bytes(frame.length_bytes, encoding.byte_order) + content
     return encoded
 
 
-def _encode_item(values: Values, *, implicit: bool) -> bytes:
+def _encode_item(values: Values, encoding: Encoding) -> bytes:
     """An item of a sequence with these elements, in order of their tags."""
-    elements = encode_values(values, implicit=implicit)
+    elements = encode_values(values, encoding)
     content = b"".join(elements[keyword.encode()] for keyword in sorted(values, key=_get_tag))
-    return ITEM + len(content).to_bytes(4, "little") + content
+    return encoding.tag(ITEM) + encoding.number(len(content), 4) + content
 
 
 class _Frame(NamedTuple):
@@ -82,12 +104,12 @@ class _Frame(NamedTuple):
 
 
 @cache
-def _get_frame(keyword: str, implicit: bool) -> _Frame:
+def _get_frame(keyword: str, encoding: Encoding) -> _Frame:
     tag = _get_tag(keyword)
     vr = dictionary_VR(tag)
-    start = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little")
+    start = encoding.tag(tag)
     length_bytes = 4
-    if not implicit:
+    if not encoding.implicit:
         start += vr.encode()
         if vr in EXPLICIT_VR_LENGTH_32:
             start += bytes(2)

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simlab.draws import Draws
-from simlab.errors import UserError
+from simlab.errors import CodecError, UserError
+from simlab.studies.compression import LossyOptions, convert
 from simlab.studies.instances import make_instance, write_part10
 from simlab.studies.protocols import get_protocol
 from simlab.studies.study import Study
 from simlab.studies.templates import synthetic_studies
+from simlab.studies.transfer_syntaxes import EXPLICIT, TransferSyntax
 
 
 def generate(
@@ -20,12 +22,14 @@ def generate(
     *,
     seed: int = 1,
     number: int = 1,
+    syntax: TransferSyntax = EXPLICIT,
+    options: LossyOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Study:
     """Write a study as ``out/<series number>-<description>/<instance number>.dcm``.
 
-    ``number`` tells studies of one seed apart. Raises UserError for an unknown protocol, or a folder that cannot be
-    written to.
+    ``number`` tells studies of one seed apart. Raises UserError for an unknown protocol, a transfer syntax in which its
+    images cannot be encoded, or a folder that cannot be written to.
     """
     get_protocol(protocol)
     draws = Draws(seed)
@@ -34,8 +38,12 @@ def generate(
         series, instance_number = study.locate(index)
         folder = out / f"{series.number}-{re.sub(r'[^A-Za-z0-9]+', '-', series.description).strip('-').lower()}"
         try:
+            instance = make_instance(study, index, draws)
+            convert(instance, EXPLICIT, syntax, options)
             folder.mkdir(parents=True, exist_ok=True)
-            write_part10(make_instance(study, index, draws), folder / f"{instance_number:04d}.dcm")
+            write_part10(instance, folder / f"{instance_number:04d}.dcm")
+        except CodecError as error:
+            raise UserError(f"{protocol}: {error}") from error
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
         on_progress(index + 1, study.total)

@@ -13,10 +13,11 @@ from typing import TypeAlias
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID
 
 from simlab.draws import Draws
+from simlab.studies.data_sets import write_data_set
 from simlab.studies.phantoms import RESCALE_INTERCEPT, render
 from simlab.studies.planes import Plane
 from simlab.studies.protocols import (
@@ -28,6 +29,7 @@ from simlab.studies.protocols import (
     get_protocol,
 )
 from simlab.studies.study import Series, Study
+from simlab.studies.transfer_syntaxes import EXPLICIT, named
 from simlab.studies.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derive_uid
 
 MANUFACTURER = "simlab"
@@ -40,8 +42,11 @@ Values: TypeAlias = "Mapping[str, str | Values]"
 """Attributes by keyword. A value that is such a mapping itself is the one item of a sequence."""
 
 
-def make_instance(study: Study, index: int, draws: Draws) -> Dataset:
-    """The instance with flat index ``index`` of an acquired study, pixels included, with file meta information."""
+def make_instance(study: Study, index: int, draws: Draws, noise_level: float = 1.0) -> Dataset:
+    """The instance with flat index ``index`` of an acquired study, pixels included, with file meta information.
+
+    Its images are ``noise_level`` times as noisy as the protocol has them.
+    """
     series, number = study.locate(index)
     protocol = get_protocol(study.order.protocol)
     plan = protocol.get_series(series.number)
@@ -58,7 +63,7 @@ def make_instance(study: Study, index: int, draws: Draws) -> Dataset:
             _add_ct(instance, plan, plan.acquisition)
         case MRAcquisition():
             _add_mr(instance, plan, plan.acquisition)
-    values = render(draws, study.order.patient, protocol, series.number, number, instance.SOPInstanceUID)
+    values = render(draws, study.order.patient, protocol, series.number, number, instance.SOPInstanceUID, noise_level)
     add_pixels(instance, values.tobytes())
     add_file_meta(instance)
     return instance
@@ -111,7 +116,7 @@ def add_pixels(instance: Dataset, pixels: bytes) -> None:
     instance["PixelData"].VR = "OW"
 
 
-def add_file_meta(instance: Dataset, transfer_syntax: str = str(ExplicitVRLittleEndian)) -> None:
+def add_file_meta(instance: Dataset, transfer_syntax: str = EXPLICIT.uid) -> None:
     """File meta information that names simlab as the writer (PS3.10 section 7.1)."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
@@ -306,18 +311,12 @@ def age(born: date, day: date) -> int:
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
-def encode(instance: Dataset, transfer_syntax: str = str(ExplicitVRLittleEndian)) -> bytes:
-    """The data set in Implicit or Explicit VR Little Endian, without file meta information.
+def encode(instance: Dataset, transfer_syntax: str = EXPLICIT.uid) -> bytes:
+    """The data set in a transfer syntax (UID, keyword or alias), without file meta information.
 
-    Raises ValueError for any other transfer syntax: the pixels are little endian and not compressed.
+    Pixels stay as they are: raises ValueError if they are compressed and must not be, or the other way round.
     """
-    syntax = UID(transfer_syntax)
-    if syntax not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
-        raise ValueError(f"cannot encode in {syntax.name}")
-    buffer = DicomBytesIO()
-    buffer.is_implicit_VR, buffer.is_little_endian = syntax.is_implicit_VR, syntax.is_little_endian
-    write_dataset(buffer, instance)
-    return buffer.getvalue()
+    return write_data_set(instance, named(transfer_syntax))
 
 
 def write_part10(instance: Dataset, path: Path) -> int:

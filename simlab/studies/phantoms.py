@@ -43,12 +43,12 @@ _GAUSSIAN_WIDTH = 2 * np.sqrt(2 * np.log(2))
 
 
 def render(
-    draws: Draws, patient: Patient, protocol: Protocol, series: int, number: int, entity: str
+    draws: Draws, patient: Patient, protocol: Protocol, series: int, number: int, entity: str, noise_level: float = 1.0
 ) -> NDArray[np.uint16]:
     """Stored values of instance ``number`` of series ``series``, shape (rows, columns), 12 bits.
 
     The anatomy is the patient's: the same in every series and every examination of that region. The noise is the
-    draw of ``entity`` alone.
+    draw of ``entity`` alone, ``noise_level`` times as strong as the protocol has it.
     """
     plan = protocol.get_series(series)
     plane = plan.plane(number)
@@ -56,9 +56,9 @@ def render(
     noise = draws.generator("image noise", entity)
     match plan.acquisition:
         case CTAcquisition(kernel=kernel):
-            return _reconstruct_ct(labels, kernel, noise)
+            return _reconstruct_ct(labels, kernel, noise, noise_level)
         case MRAcquisition() as acquisition:
-            return _reconstruct_mr(labels, acquisition, plane, noise)
+            return _reconstruct_mr(labels, acquisition, plane, noise, noise_level)
         case _:
             assert_never(plan.acquisition)
 
@@ -69,13 +69,15 @@ def get_anatomy(draws: Draws, patient: Patient, region: str) -> Anatomy:
     return ANATOMIES[region](draws.generator(f"anatomy of {region}", patient.id), patient)
 
 
-def _reconstruct_ct(labels: NDArray[np.uint8], kernel: Kernel, generator: np.random.Generator) -> NDArray[np.uint16]:
+def _reconstruct_ct(
+    labels: NDArray[np.uint8], kernel: Kernel, generator: np.random.Generator, noise_level: float
+) -> NDArray[np.uint16]:
     """HU + 1024 with the kernel's blur and noise, 0 outside the reconstruction circle."""
     rows, columns = labels.shape
     transfer, noise_spectrum = _ct_filters(rows, columns, kernel)
     spectrum = np.fft.rfft2(attenuation()[labels]) * transfer
     noise = generator.standard_normal((rows, 2 * (columns // 2 + 1)), np.float32).view(np.complex64)
-    spectrum += noise * noise_spectrum
+    spectrum += noise * noise_spectrum * np.float32(noise_level)
     values = np.fft.irfft2(spectrum, s=(rows, columns))
     values -= RESCALE_INTERCEPT
     np.rint(values, out=values)
@@ -112,7 +114,11 @@ def _reconstruction_circle(rows: int, columns: int) -> NDArray[np.uint16]:
 
 
 def _reconstruct_mr(
-    labels: NDArray[np.uint8], acquisition: MRAcquisition, plane: Plane, generator: np.random.Generator
+    labels: NDArray[np.uint8],
+    acquisition: MRAcquisition,
+    plane: Plane,
+    generator: np.random.Generator,
+    noise_level: float,
 ) -> NDArray[np.uint16]:
     """Magnitude of a zero-filled acquisition with complex noise, hence Rician."""
     rows, columns = labels.shape
@@ -121,7 +127,7 @@ def _reconstruct_mr(
     measured = np.ix_(acquired_rows, acquired_columns)
     spectrum = np.fft.fft2(amplitudes[labels] * _coil_sensitivity(plane))[measured]
     # The acquired window, scaled so that real and imaginary parts each deviate by _MR_NOISE in the image.
-    scale = np.float32(_MR_NOISE * rows * columns / np.sqrt(np.sum(window**2)))
+    scale = np.float32(noise_level * _MR_NOISE * rows * columns / np.sqrt(np.sum(window**2)))
     noise = generator.standard_normal((*window.shape, 2), np.float32).view(np.complex64)[..., 0]
     filled = np.zeros((rows, columns), np.complex64)
     filled[measured] = (spectrum + noise * scale) * window

@@ -106,12 +106,15 @@ def _derived_series(
 
 
 def source_series(instances: Sequence[Dataset]) -> list[Dataset]:
-    """The instances of the axial original series with the lowest Series Number, in order of position; [] if none."""
+    """The instances of the axial series with the lowest Series Number, in order of position; [] if there is none.
+
+    Only what comes from the examination itself (PS3.3 section C.7.6.1.1.2), be it after lossy compression.
+    """
     axial = list(Orientation.AXIAL.cosines)
     stacks: dict[tuple[int, str], list[Dataset]] = {}
     for instance in instances:
         orientation = instance.get("ImageOrientationPatient")
-        if orientation is None or instance.get("ImageType", [""])[0] != "ORIGINAL":
+        if orientation is None or [*instance.get("ImageType", ())][1:2] != ["PRIMARY"]:
             continue
         if np.allclose([float(value) for value in orientation], axial, atol=1e-4):
             key = int(instance.get("SeriesNumber") or 0), str(instance.SeriesInstanceUID)
@@ -193,6 +196,7 @@ COPIED = (
     *("RescaleType", "KVP", "ConvolutionKernel", "ScanningSequence", "SequenceVariant", "ScanOptions"),
     *("MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength", "InversionTime", "ImagedNucleus"),
     *("MagneticFieldStrength", "WindowCenter", "WindowWidth", "ContentDate", "ContentTime"),
+    *("LossyImageCompressionRatio", "LossyImageCompressionMethod"),
 )
 """What a reformat has in common with its source: also the frame of reference, and how it was acquired."""
 

@@ -33,6 +33,27 @@ class Orthanc:
         found = self.ask("/tools/find", Level="Instance", Query={}, Expand=True)
         return {instance["MainDicomTags"]["SOPInstanceUID"] for instance in found}
 
+    def decoded(self, uid):
+        """The first frame of an instance as a portable arbitrary map of 16 bits."""
+        with urllib.request.urlopen(
+            urllib.request.Request(
+                f"{self._url}/instances/{self._identifier(uid)}/frames/0/image-uint16",
+                headers={"Accept": "image/x-portable-arbitrarymap"},
+            ),
+            timeout=20.0,
+        ) as answer:
+            return answer.read()
+
+    def forget(self, uid):
+        """Delete an instance."""
+        request = urllib.request.Request(f"{self._url}/instances/{self._identifier(uid)}", method="DELETE")
+        with urllib.request.urlopen(request, timeout=10.0):
+            pass
+
+    def _identifier(self, uid):
+        [identifier] = self.ask("/tools/find", Level="Instance", Query={"SOPInstanceUID": uid})
+        return identifier
+
     def instances_of(self, study_uid):
         found = self.ask("/tools/find", Level="Instance", Query={"StudyInstanceUID": study_uid}, Expand=True)
         return {instance["MainDicomTags"]["SOPInstanceUID"] for instance in found}

@@ -6,19 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEGLSLossless,
-)
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
 from simlab.draws import Draws
+from simlab.errors import UserError
+from simlab.studies.compression import compressed_uid
 from simlab.studies.generate import generate
 from simlab.studies.instances import age, encode, make_instance, write_part10
 from simlab.studies.protocols import PROTOCOLS, get_protocol
 from simlab.studies.restored import order_of, started_of
+from simlab.studies.transfer_syntaxes import named
 from simlab.studies.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from studies.examples import made, study
 
@@ -115,10 +112,9 @@ def test_what_is_encoded_reads_back_as_it_was(syntax):
     assert {element.tag: element.value for element in back} == {element.tag: element.value for element in instance}
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, JPEGLSLossless])
-def test_other_transfer_syntaxes_are_refused(syntax):
-    with pytest.raises(ValueError, match="cannot encode in"):
-        encode(make_instance(study("mr-brain"), 3, Draws(1)), syntax)
+def test_compressed_transfer_syntaxes_are_refused_for_pixels_that_are_not():
+    with pytest.raises(ValueError, match="cannot encode in JPEGLSLossless: Pixel Data are not compressed"):
+        encode(make_instance(study("mr-brain"), 3, Draws(1)), JPEGLSLossless)
 
 
 def test_a_file_names_its_writer_and_tells_where_its_data_set_begins(tmp_path):
@@ -152,6 +148,25 @@ def test_generating_again_gives_the_same_bytes_and_another_number_another_patien
     )
     assert one == again
     assert not set(one) & set(other)
+
+
+@pytest.mark.parametrize("alias", ["implicit", "deflated", "jpegls", "j2k-lossy"])
+def test_a_study_is_generated_in_any_transfer_syntax(alias, tmp_path):
+    syntax = named(alias)
+    this = generate("mr-knee", tmp_path, syntax=syntax)
+    files = sorted(tmp_path.rglob("*.dcm"))
+    assert len(files) == this.total
+    for index in (0, this.total - 1):
+        back, instance = dcmread(files[index]), make_instance(this, index, Draws(1))
+        assert back.file_meta.TransferSyntaxUID == syntax.uid
+        assert back.SOPInstanceUID == back.file_meta.MediaStorageSOPInstanceUID
+        assert back.SOPInstanceUID == compressed_uid(instance.SOPInstanceUID, syntax)
+
+
+def test_a_study_that_cannot_be_in_a_transfer_syntax_leaves_no_file(tmp_path):
+    with pytest.raises(UserError, match=r"^mr-knee: JPEGBaseline8Bit takes 8 Bits Allocated, not 16$"):
+        generate("mr-knee", tmp_path, syntax=named("jpeg"))
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- what an instance tells of its order
