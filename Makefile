@@ -7,7 +7,7 @@ BIN   := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow bench lint format schema clean
+.PHONY: help setup run test test-slow bench fidelity lint format schema clean
 
 help:
 	@echo "make setup      create .venv with everything that simlab needs"
@@ -15,6 +15,7 @@ help:
 	@echo "make test       run the tests, without the slow ones"
 	@echo "make test-slow  run the slow tests"
 	@echo "make bench      measure simlab and its peers side by side: about an hour (BENCH=--quick to try it)"
+	@echo "make fidelity   hold the relay against the kernel's TCP and theory: 20 minutes, root (FIDELITY=--quick to try it)"
 	@echo "make lint       check style and types"
 	@echo "make format     put the code into its style"
 	@echo "make schema     write the JSON schema of topology files anew"
@@ -42,6 +43,9 @@ test-slow: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks --json runs/bench.json $(BENCH)
+
+fidelity: setup
+	$(BIN)/python -m benchmarks.fidelity --json runs/fidelity.json $(FIDELITY)
 
 lint: setup
 	$(BIN)/ruff check .

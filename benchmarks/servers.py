@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -78,9 +80,20 @@ class ServerKind(Protocol):
 
 @contextmanager
 def a_folder() -> Iterator[Path]:
-    """An empty folder on disk, for what a server stores. It goes away."""
-    with tempfile.TemporaryDirectory(prefix="simlab-bench-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    """An empty folder on disk, for what a server stores.
+
+    Its files are emptied afterwards, and deleted only when this process ends: for minutes after it has lost many files,
+    ext4 is slow to make new ones, and the next contestant would pay for that.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="simlab-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                with suppress(OSError):
+                    os.truncate(path, 0)
 
 
 @dataclass(frozen=True)

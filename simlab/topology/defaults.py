@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, create_model
 
 from simlab.topology.model import FieldPath, Frozen, LinkSpec, NodeSpec
+from simlab.topology.profiles import with_profile
 from simlab.topology.strict_yaml import Plain
 
 _OWN = {"kind", "ae_title", "between"}
@@ -64,9 +65,19 @@ def merge_defaults(file: Mapping[str, Plain], model: type[Frozen]) -> Merged:
         }
     if isinstance(links, list):
         merged.value["links"] = [
-            _under(link, ("links", index), ("link",), sections, merged.origins) for index, link in enumerate(links)
+            _link(link, ("links", index), sections, merged.origins) for index, link in enumerate(links)
         ]
     return merged
+
+
+def _link(
+    link: Plain, path: FieldPath, sections: Mapping[str, Mapping[str, Plain]], origins: dict[FieldPath, FieldPath]
+) -> Plain:
+    """Return a link with its profile under it, then ``defaults``, then the profile that those name."""
+    if not isinstance(link, dict):
+        return link
+    merged = _under(with_profile(link), path, ("link",), sections, origins)
+    return with_profile(merged) if isinstance(merged, dict) else merged
 
 
 def _kind(node: Plain) -> Plain:

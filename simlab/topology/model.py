@@ -22,7 +22,8 @@ from pydantic import (
 )
 
 from simlab.errors import UnitError
-from simlab.units import Bandwidth, Duration, Size, parse_threshold
+from simlab.topology.profiles import ProfileName
+from simlab.units import Bandwidth, Duration, Share, Size, parse_threshold
 from simlab.wording import shown
 
 LEAST_MAXIMUM_LENGTH = 1024
@@ -143,14 +144,55 @@ class NodeSpec(Frozen):
         return iter(())
 
 
+class BackSpec(Frozen):
+    """What is different in a link's direction from its second site to its first; the rest is as in the other one."""
+
+    latency: Duration | None = None
+    jitter: Duration | None = None
+    bandwidth: Annotated[Bandwidth, Field(gt=0)] | None = None
+    loss: Annotated[Share, Field(lt=1)] | None = None
+    queue: Size | None = None
+
+
+class OutageSpec(Frozen):
+    """A time without a link."""
+
+    start: Duration
+    """Run seconds at which it begins."""
+    duration: Annotated[Duration, Field(gt=0)]
+    how: Literal["stall", "reset", "refuse"] = "stall"
+    """``stall``: all that is sent is lost, and TCP tries again. ``reset``: connections are reset, and new ones refused.
+    ``refuse``: only new connections are refused."""
+
+
 class LinkSpec(Frozen):
     """A link between two sites, shared by all associations on it."""
 
     between: tuple[str, str]
+    profile: ProfileName | None = None
+    """Figures of a kind of network, for what the link does not say itself: filled in when a file is read."""
     latency: Duration = 0.0002
     """One way, in seconds."""
+    jitter: Duration = 0.0
+    """Seconds that anything may be late besides."""
     bandwidth: Annotated[Bandwidth, Field(gt=0)] = 125e6
     """Per direction, in bytes per second."""
+    loss: Annotated[Share, Field(lt=1)] = 0.0
+    """Share of TCP segments that are lost."""
+    queue: Size | None = None
+    """Bytes that may wait for each direction; by default what is under way in a round trip, and 256 KiB at least."""
+    window: Annotated[Size, Field(ge=1448)] = 4 * 2**20
+    """Bytes that TCP has under way on a connection, at most."""
+    congestion: Literal["ideal", "reno", "cubic"] = "cubic"
+    """TCP's congestion control; ``ideal`` never reduces its window, and waits where the others lose."""
+    back: BackSpec = BackSpec()
+    """What is different from the second site to the first."""
+    outages: tuple[OutageSpec, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What people call it: ``north-main``."""
+        return "-".join(self.between)
 
 
 class SiteSpec(Frozen):

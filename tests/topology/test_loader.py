@@ -178,7 +178,7 @@ WRONG = [
     (
         "ae_title: CT1",
         "ae_title: CT1, propose: [JPEGLSLossy]",
-        'f:15: nodes.ct1.propose[0]: "JPEGLSLossy"; expected one of ExplicitVRLittleEndian, ImplicitVRLittleEndian',
+        'f:15: nodes.ct1.propose[0]: unknown transfer syntax "JPEGLSLossy": did you mean "JPEGLSLossless"?',
     ),
     ("ae_title: CT1", "ae_title: CT1, propose: []", "f:15: nodes.ct1.propose: 0 items; expected at least 1"),
     (
