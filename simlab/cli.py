@@ -16,11 +16,14 @@ from simlab import __version__
 from simlab.commands.terminal import INTERRUPTED, MISTAKE, NOT_WELL, OK, complain
 from simlab.errors import GroupError, UserError
 from simlab.lab.addresses import check_ae_title, parse_address
-from simlab.units import parse_duration, parse_rate
+from simlab.lab.links import FOR_BOTH, READERS, read_address, read_outage, read_profile
+from simlab.units import parse_duration, parse_rate, parse_size
 
 T = TypeVar("T")
 
 WORLDS = ("live", "virtual")
+
+SYNTAX_HELP = "transfer syntax: a keyword, an alias or a UID of those that `simlab syntaxes` prints"
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,6 +52,14 @@ def some_time(text: str) -> float:
     if seconds == 0:
         raise UserError(f'"{text}" is no time at all; expected a duration such as "20 s"')
     return seconds
+
+
+def some_size(text: str) -> int:
+    """Read a size that is not zero. Raises UserError."""
+    size = parse_size(text)
+    if size == 0:
+        raise UserError(f'"{text}" is no size at all; expected one such as "512 KiB"')
+    return size
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -141,6 +152,9 @@ def make_parser() -> Parser:
     added.add_argument(
         "--seed", type=int, default=1, metavar="N", help="the same seed gives the same files, byte for byte [1]"
     )
+    added.add_argument("--syntax", default="explicit", metavar="NAME", help=f"{SYNTAX_HELP} [explicit]")
+
+    add("syntaxes:syntaxes", "Print the transfer syntaxes: their names, who encodes them, and who else decodes them.")
 
     added = add(
         "wire:send",
@@ -167,8 +181,8 @@ def make_parser() -> Parser:
     added.add_argument("--processes", type=at_least(1), default=1, metavar="P", help="that send side by side [1]")
     added.add_argument(
         "--syntax",
-        choices=("ExplicitVRLittleEndian", "ImplicitVRLittleEndian"),
-        help="transfer syntax of what is made; files are sent as they are [ExplicitVRLittleEndian]",
+        metavar="NAME",
+        help=f"{SYNTAX_HELP}; of what is made: files are sent as they are [explicit]",
     )
     added.add_argument(
         "--outstanding",
@@ -190,7 +204,96 @@ def make_parser() -> Parser:
         "--seed", type=int, metavar="N", help="the same seed makes the same instances, UIDs and all [a new one]"
     )
     added.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+
+    _add_link(add("link:link", "Relay TCP connections over a link that behaves like a network, or change one."))
+    about = "Send studies over emulated links in one transfer syntax and another, and say which is best for which link."
+    _add_wan(add("wan:wan", about))
     return parser
+
+
+def _add_link(added: Parser) -> None:
+    """Add the arguments of ``simlab link``."""
+    added.add_argument(
+        "words",
+        nargs="*",
+        metavar="HOST:PORT | [LINK] KEY=VALUE",
+        help="with --to: where to listen (port 0: any). Without: changes to the relay that takes commands at "
+        "--control, such as latency=50ms outage=3s:stall, down, up; back-latency=... for one direction; none shows "
+        "what passed",
+    )
+    address = reading(read_address)
+    added.add_argument("--to", type=address, metavar="HOST:PORT", help="whom callers reach over the link")
+    added.add_argument(
+        "--control", type=address, metavar="HOST:PORT", help="where it takes commands, loopback only [any port]"
+    )
+    added.add_argument(
+        "--profile", type=reading(read_profile), metavar="NAME", help="lan, metro, dsl, 4g, satellite, vpn"
+    )
+    abouts = {
+        "latency": "one way, as in 25ms",
+        "jitter": "that anything may be late besides",
+        "bandwidth": "as in 100Mbit/s",
+        "loss": "of TCP segments, as in 0.1%%",
+        "queue": "that may wait for the line, as in 256KiB [a bandwidth-delay product]",
+    }
+    for name, read in READERS.items():
+        added.add_argument(f"--{name}", type=reading(read), metavar=name.upper(), help=abouts[name])
+    for name, read in READERS.items():
+        added.add_argument(
+            f"--back-{name}", type=reading(read), metavar=name.upper(), help="where the way back differs"
+        )
+    added.add_argument(
+        "--window", type=reading(FOR_BOTH["window"]), metavar="SIZE", help="of TCP's receiver, as in 64KiB [4 MiB]"
+    )
+    added.add_argument(
+        "--congestion", type=reading(FOR_BOTH["congestion"]), metavar="NAME", help="ideal, reno or cubic [cubic]"
+    )
+    added.add_argument(
+        "--outage", dest="outages", type=reading(read_outage), action="append", metavar="START+TIME:HOW",
+        help="as in 10s+3s:stall; HOW is stall, reset or refuse; may be repeated",
+    )  # fmt: skip
+    added.add_argument("--seed", type=int, metavar="N", help="of losses and jitter [1]")
+    added.add_argument("--json", type=Path, metavar="FILE", help="write what passed there at the end")
+
+
+def _add_wan(added: Parser) -> None:
+    for option, metavar, about in (
+        ("protocol", "NAMES", "what is sent, one or several, separated by commas [ct-head,mr-brain]"),
+        ("rtt", "TIMES", 'round trips, as in "0,10,50ms" [0,20,100ms]'),
+        ("bandwidth", "RATES", 'each way, as in "10,100,1000Mbit/s" [10,100,1000Mbit/s]'),
+        ("syntax", "NAMES", "transfer syntaxes, the default one first [explicit,jpegls,htj2k,j2k]"),
+        ("associations", "NUMBERS", "at a time [1]"),
+        ("outstanding", "NUMBERS", "instances that may wait for their response on an association; 0: any number [1]"),
+        ("encode", "MODES", "stored (before), per-instance (each when it is sent), pipelined (ahead) [per-instance]"),
+        ("noise", "NUMBERS", "of the images, as multiples of the protocol's own [1]"),
+        ("crossover-rtt", "TIMES", "where to search for the bandwidth up to which a syntax pays [the smallest]"),
+    ):
+        added.add_argument(f"--{option}", metavar=metavar, help=about)
+    added.add_argument(
+        "--to",
+        default="discard",
+        metavar="WHOM",
+        help="who receives: discard (counts and lets go), archive (one of ours), or AET@HOST:PORT [discard]",
+    )
+    added.add_argument("--no-crossover", action="store_true", help="do not search for it")
+    added.add_argument("--instances", type=at_least(1), default=10, metavar="N", help="in a study [10]")
+    added.add_argument("--repetitions", type=at_least(1), default=3, metavar="R", help="of each combination [3]")
+    added.add_argument("--seed", type=int, default=1, metavar="N", help="of the images, and of the order [1]")
+    added.add_argument(
+        "--congestion",
+        default="ideal",
+        metavar="NAME",
+        help="what TCP does when a queue is full: ideal (waits), reno or cubic (lose, and slow down) [ideal]",
+    )
+    added.add_argument(
+        "--window", type=reading(some_size), default=4 * 2**20, metavar="SIZE", help="the largest TCP window [4 MiB]"
+    )
+    added.add_argument(
+        "--queue", type=reading(some_size), metavar="SIZE", help="before the line, each way [what fills it, or 256 KiB]"
+    )
+    added.add_argument(
+        "--out", type=Path, metavar="DIR", help="keep everything there; the same folder again goes on where it stopped"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,8 +27,9 @@ DIMSE_OPERATIONS = (
 )
 """Operations on the wire, as their requester saw them."""
 
-LOCAL_OPERATIONS = ("make", "derive", "discard")
-"""Work of a node on its own account: acquiring, reconstructing, deleting its local copy."""
+LOCAL_OPERATIONS = ("make", "derive", "discard", "transcode")
+"""Work of a node on its own account: acquiring, reconstructing, deleting its local copy; and what it had to transcode
+to answer a C-GET, which is the requestor's operation."""
 
 MILESTONES = ("ordered", "started", "acquired", "stored", "completed", "safe", "reconstructed", "read", "failed")
 """What a study has reached. ``completed`` is the performed procedure step, ``safe`` a commitment of every instance,
@@ -62,6 +63,10 @@ class Record:
     comment: str = ""
     study: str = ""
     """Study Instance UID where the operation is about one study."""
+    transcoded: int = 0
+    """How many instances were encoded in a transfer syntax other than that in which the node had them."""
+    codec_seconds: float = 0.0
+    """Processor time that decoding and encoding them took."""
 
 
 @dataclass(slots=True)

@@ -1,10 +1,10 @@
 """Quantities as people write them, and as simlab computes with them.
 
 Outside, a quantity is text with a unit: "20 ms", "100 Mbit/s", "512 KiB", "12 /h". Inside it is a number in base
-units: seconds, bytes per second, bytes, per second. A number without a unit is never guessed at.
+units: seconds, bytes per second, bytes, per second, parts of one. A number without a unit is never guessed at.
 
-``Duration``, ``Bandwidth``, ``Size`` and ``Rate`` are field types for pydantic models. Python code may give them text
-or a number in base units; JSON, and so a topology file, must give text.
+``Duration``, ``Bandwidth``, ``Size``, ``Rate`` and ``Share`` are field types for pydantic models. Python code may give
+them text or a number in base units; JSON, and so a topology file, must give text.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from simlab.wording import advice, shown
 
 _NUMBER = r"\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?"
 """Bounded, so that no text makes the exact arithmetic below slow."""
+_BARE = re.compile(rf"\s*{_NUMBER}\s*", re.ASCII)
 _QUANTITY = re.compile(rf"\s*(?P<sign>[-+]?)(?P<number>{_NUMBER})\s*(?P<unit>[^\s\d.+-]\S*)\s*", re.ASCII)
 _THRESHOLD = re.compile(r"\s*(?P<operator><=|>=|<|>)\s*(?P<quantity>.*)", re.DOTALL)
 
@@ -78,6 +79,18 @@ class Quantity:
             return float(exact)
         except OverflowError:
             raise UnitError(f"{shown(text)} is too large; {self._expected}") from None
+
+    def parse_list(self, text: str) -> tuple[float, ...]:
+        """Return the quantities of a list such as "0,10,50 ms": items without a unit have that of the last one.
+
+        Raises
+        ------
+        UnitError
+            As for :meth:`parse`; the last item needs a unit.
+        """
+        *items, last = text.split(",")
+        end, unit = self.parse(last), last.strip().lstrip("+-0123456789.eE")
+        return (*(self.parse(f"{item} {unit}" if _BARE.fullmatch(item) else item) for item in items), end)
 
     def format(self, value: float) -> str:
         """Return ``value`` (base units) for people: three significant digits, in the largest unit that fits."""
@@ -171,6 +184,13 @@ RATE = Quantity(
     units={f"/{unit}": 1 / _TIMES[unit] for unit in ("s", "min", "h", "d")},
     display=("/s", "/min", "/h", "/d"),
 )
+SHARE = Quantity(
+    name="a share",
+    example="0.1 %",
+    base="%",
+    units=_units(**{"%": Fraction(1, 100), "ppm": Fraction(1, 10**6), "ppb": Fraction(1, 10**9)}),
+    display=("%", "ppm", "ppb"),
+)
 
 Duration = Annotated[float, DURATION]
 """Seconds."""
@@ -180,6 +200,8 @@ Size = Annotated[int, SIZE]
 """Bytes."""
 Rate = Annotated[float, RATE]
 """Per second."""
+Share = Annotated[float, SHARE]
+"""Of one."""
 
 
 def parse_duration(text: str) -> float:
@@ -202,6 +224,11 @@ def parse_rate(text: str) -> float:
     return RATE.parse(text)
 
 
+def parse_share(text: str) -> float:
+    """Return 0.001 for "0.1 %". Raises UnitError."""
+    return SHARE.parse(text)
+
+
 def format_duration(seconds: float) -> str:
     """Return "20 ms" for 0.02."""
     return DURATION.format(seconds)
@@ -220,6 +247,11 @@ def format_size(size: float) -> str:
 def format_rate(per_second: float) -> str:
     """Return "12 /h" for 1/300."""
     return RATE.format(per_second)
+
+
+def format_share(share: float) -> str:
+    """Return "1.5 %" for 0.015."""
+    return SHARE.format(share)
 
 
 class Threshold(NamedTuple):

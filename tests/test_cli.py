@@ -19,7 +19,7 @@ from pydicom import dcmread
 from simlab import __version__
 from simlab.cli import main
 
-COMMANDS = ("run", "up", "validate", "graph", "echo", "generate", "send")
+COMMANDS = ("run", "up", "validate", "graph", "echo", "generate", "syntaxes", "send")
 CLINIC = "topologies/clinic.yaml"
 LONG = TINY.replace("duration: 1 s", "duration: 300 s").replace("rate: 3600 /h, count: 1", "rate: 1 /h")
 """Two orders a second for minutes: time enough to interrupt it."""
@@ -272,7 +272,7 @@ def descendants(process):
 
 def studies_in(archive):
     """Folders of studies; of a series each instance is a file."""
-    return {path.parent.parent for path in archive.rglob("*.dcm")}
+    return {path.parent.parent for path in archive.rglob("*.dcm") if ".incoming" not in path.parts}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="how to send Ctrl-C to a process differs")

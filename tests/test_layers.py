@@ -18,7 +18,7 @@ HOUSE = PROJECT / "simlab"
 MODULES = sorted(PurePosixPath(path.relative_to(HOUSE).as_posix()) for path in HOUSE.rglob("*.py"))
 ARCHITECTURE = (PROJECT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
-IMPORT_NAME = {"pyyaml": "yaml"}
+IMPORT_NAME = {"pyjpegls": "jpeg_ls", "pyyaml": "yaml"}
 ANOTHER_KIND = {
     ("external/model.py", "archive/model.py"),
     ("external/workflow.py", "archive/workflow.py"),
@@ -148,6 +148,7 @@ def test_no_file_is_long():
 
 
 def test_public_names():
-    assert sorted(simlab.__all__) == ["Lab", "Result", "SimlabError", "UserError", "__version__", "load"]
+    names = ["Lab", "Result", "SimlabError", "UserError", "WanResult", "__version__", "load", "wan"]
+    assert sorted(simlab.__all__) == names
     assert all(hasattr(simlab, name) for name in simlab.__all__)
     assert simlab.__version__ == version("simlab")

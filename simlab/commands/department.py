@@ -48,6 +48,9 @@ def up(topology: Path, *, addresses: Path | None, work: bool, seed: int | None) 
             table = address_table(network.peers.values())
             write_atomically(addresses, json.dumps(table, indent=2) + "\n")
         say(*how_to_reach(lab.topology, network.peers))
+        if network.control is not None:
+            control, name = f"{network.control[0]}:{network.control[1]}", lab.topology.links[0].name
+            say("", f"Links take changes: simlab link --control {control} {name} latency=50ms outage=3s:stall")
         while not stop.wait(0.5):
             network.check()
     say("stopped")

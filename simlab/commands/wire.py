@@ -26,12 +26,7 @@ from simlab.network.live.directory import Peer
 from simlab.network.live.sending.train import MOST_OUTSTANDING
 from simlab.studies.generate import generate as generate_study
 from simlab.studies.templates import TEMPLATES
-
-TRANSFER_SYNTAXES = {
-    "ExplicitVRLittleEndian": "1.2.840.10008.1.2.1",
-    "ImplicitVRLittleEndian": "1.2.840.10008.1.2",
-}
-DEFAULT_SYNTAX = "ExplicitVRLittleEndian"
+from simlab.studies.transfer_syntaxes import EXPLICIT, named
 
 
 def echo(address: str, *, calling: str, timeout: float) -> int:
@@ -61,7 +56,7 @@ def send(
     if json is not None:
         expect_to_write(json)
     load = Load(
-        source, peer, calling, instances, associations, processes, TRANSFER_SYNTAXES[syntax or DEFAULT_SYNTAX],
+        source, peer, calling, instances, associations, processes, named(syntax or EXPLICIT.uid).uid,
         outstanding, rate, timeout, seed,
     )  # fmt: skip
     with interrupted_once(), Sending(open_console(stderr=True)) as progress:
@@ -74,9 +69,9 @@ def send(
     return OK if report.ok else NOT_WELL
 
 
-def generate(protocol: str, *, out: Path, seed: int) -> int:
+def generate(protocol: str, *, out: Path, seed: int, syntax: str) -> int:
     """Write a synthetic study as DICOM files."""
     with open_console().status(f"making {protocol}"):
-        study = generate_study(protocol, out, seed=seed)
+        study = generate_study(protocol, out, seed=seed, syntax=named(syntax))
     say(f"{study.count} instances of {study.order.patient.id} in {out}")
     return OK

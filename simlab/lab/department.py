@@ -13,6 +13,7 @@ from typing import Any, Self
 from simlab.errors import UserError
 from simlab.lab.group import GroupPlan, GroupUsage
 from simlab.lab.hold import Hold, LocalGroup, RemoteGroup
+from simlab.lab.joining import Joints
 from simlab.lab.placement import place
 from simlab.network.live.directory import Peer
 from simlab.network.seam import Outcome
@@ -47,6 +48,7 @@ class Department:
         self.peers: dict[str, Peer] = {}
         self.origin = 0.0
         self.usage: list[GroupUsage] = []
+        self.links = Joints(topology)
 
     def __enter__(self) -> Self:
         try:
@@ -68,17 +70,20 @@ class Department:
             group = make(GroupPlan(self.topology, nodes, staging.workspace, staging.run_id, staging.works))
             self._groups.append(group)
             self._by_node.update(dict.fromkeys(nodes, group))
+        self.links.open()
         for group in self._groups:
             self.peers.update({peer.node: peer for peer in group.listen()})
         for name, spec in self.topology.nodes.items():
             if KINDS[spec.kind].service is None and spec.port is not None:
                 self.peers[name] = Peer(name, spec.ae_title, spec.host, spec.port)
         self.peers = {name: self.peers[name] for name in self.topology.nodes}
+        ways = self.links.join(self.peers)
         for group in self._groups:
-            group.meet(tuple(self.peers.values()))
+            group.meet(tuple(self.peers.values()), ways)
 
     def run(self) -> None:
         """Let the workflows go. Run second 0 is ``origin``."""
+        self.links.begin(HEAD_START)
         self.origin = time.perf_counter() + HEAD_START
         for group in self._groups:
             group.run(self.origin)
@@ -96,6 +101,7 @@ class Department:
 
     def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
         """Records since the last call, from all groups. Raises what crashed a group."""
+        self.links.check()
         return _merged(group.drain() for group in self._groups)
 
     def stop(self) -> tuple[list[Record], list[InstanceBatch]]:
@@ -109,6 +115,7 @@ class Department:
             self.usage.append(usage)
         self._groups = []
         self._by_node = {}
+        self.links.close()
         return _merged(left)
 
 

@@ -32,6 +32,24 @@ class Facade:
         """Where every node can be reached, by name."""
         return dict(self._department.peers)
 
+    @property
+    def control(self) -> tuple[str, int] | None:
+        """Where the links take commands (``simlab link --control``); None without links."""
+        return self._department.links.control
+
+    def set_link(self, site: str, other: str, **changes: Any) -> None:
+        """Change the link between two sites while it runs: ``network.set_link("north", "main", latency="50 ms")``.
+
+        ``latency``, ``jitter``, ``bandwidth``, ``loss`` and ``queue`` hold for both directions; with ``forth_`` before
+        it, for the one from the first site to the second, with ``back_`` for the other. ``outage="3 s:stall"`` (or
+        ``reset``, ``refuse``) begins now; ``down=True`` lasts until ``up=True``. Raises UserError.
+        """
+        self._department.links.change(site, other, changes)
+
+    def link_counters(self) -> dict[str, Any]:
+        """What passed each link so far, in bytes and seconds, by direction."""
+        return self._department.links.counters()
+
     def check(self) -> None:
         """Raise GroupError if a process of the department has died. Lets go of the records so far."""
         self._department.drain()

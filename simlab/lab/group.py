@@ -12,7 +12,8 @@ import numpy as np
 from simpy import Event
 
 from simlab.errors import UserError
-from simlab.network.live.directory import Peer
+from simlab.lab.joining import fronted
+from simlab.network.live.directory import Peer, Ways
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.network import LiveNetwork
 from simlab.network.live.receiving.acceptor import Listening
@@ -20,8 +21,10 @@ from simlab.network.seam import Outcome
 from simlab.nodes.halves import LiveHalf
 from simlab.nodes.kinds import KINDS
 from simlab.nodes.node import Node
+from simlab.nodes.options import syntaxes_in_use, uids
+from simlab.nodes.storing import ReceivingSpec, StoringSpec
 from simlab.records import InstanceBatch, Record, Recorder
-from simlab.topology.model import NodeSpec, Topology
+from simlab.topology.model import Topology
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Group:
         self._plan = plan
         self.env = LiveEnvironment()
         self.recorder = Recorder()
-        self.network = LiveNetwork(self.env, self.recorder)
+        self.network = LiveNetwork(self.env, self.recorder, syntaxes_in_use(plan.topology))
         self._stopped = self.env.event()
         self._nodes = {name: self._make_node(name) for name in plan.nodes}
         self._halves: dict[str, LiveHalf] = {}
@@ -80,7 +83,7 @@ class Group:
             if service is None:
                 raise ValueError(f"{name} is not ours to start")
             self._halves[name] = half = service(node)
-            listening = _listening(node.spec, self._plan.topology)
+            listening = _listening(name, self._plan.topology)
             try:
                 peers.append(self.network.register(name, half, listening))
             except OSError as error:
@@ -88,9 +91,9 @@ class Group:
                 raise UserError(f"node {name}: cannot listen at {place}: {error.strerror or error}") from error
         return peers
 
-    def meet(self, peers: Iterable[Peer]) -> None:
-        """Learn where everybody is."""
-        self.network.directory.update(peers)
+    def meet(self, peers: Iterable[Peer], ways: Ways) -> None:
+        """Learn where everybody is, and which ways lead over links."""
+        self.network.directory.update(peers, ways)
 
     def run(self, origin: float) -> None:
         """Run the workflows until :meth:`stop`; run second 0 is ``origin`` on this process's ``perf_counter``."""
@@ -140,16 +143,20 @@ class Group:
             half.close()
 
 
-def _listening(spec: NodeSpec, topology: Topology) -> Listening:
+def _listening(name: str, topology: Topology) -> Listening:
+    spec = topology.nodes[name]
+    port = 0 if name in fronted(topology) else spec.port or 0
     known = tuple(other.ae_title for other in topology.nodes.values()) if spec.callers == "known" else None
     return Listening(
         spec.ae_title,
         spec.host,
-        spec.port or 0,
+        port,
         known,
         spec.maximum_associations,
         spec.maximum_length,
         spec.outstanding,
         spec.idle_timeout,
         spec.backlog,
+        uids(spec.accept) if isinstance(spec, ReceivingSpec) else (),
+        spec.default_syntax if isinstance(spec, StoringSpec) else True,
     )

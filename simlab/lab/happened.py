@@ -26,6 +26,8 @@ class Happened:
     """The archives were asked for everything back. From then on the ledger is closed: what they acknowledge later, they
     were not asked for."""
     generator: dict[str, float] = field(default_factory=dict)
+    links: list[dict[str, object]] = field(default_factory=list)
+    """What passed each link in each direction, as :data:`simlab.analysis.frames.LINK_COLUMNS` names it."""
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from simlab.errors import GroupError, UserError
 from simlab.lab.group import Group, GroupPlan, GroupUsage
-from simlab.network.live.directory import Peer
+from simlab.network.live.directory import Peer, Ways
 from simlab.network.seam import Outcome
 from simlab.records import InstanceBatch, Record, Recorder
 
@@ -47,8 +47,8 @@ class Hold(Protocol):
     def listen(self) -> list[Peer]:
         """Start the services. Raises UserError for a taken port, GroupError if the group does not come up."""
 
-    def meet(self, peers: Sequence[Peer]) -> None:
-        """Tell the group where everybody is."""
+    def meet(self, peers: Sequence[Peer], ways: Ways) -> None:
+        """Tell the group where everybody is, and which ways lead over links."""
 
     def run(self, origin: float) -> None:
         """Let the workflows go; run second 0 is ``origin`` on the lab's ``perf_counter``."""
@@ -112,9 +112,9 @@ class LocalGroup:
         """Start the services."""
         return self._group.listen()
 
-    def meet(self, peers: Sequence[Peer]) -> None:
-        """Tell the group where everybody is."""
-        self._group.meet(peers)
+    def meet(self, peers: Sequence[Peer], ways: Ways) -> None:
+        """Tell the group where everybody is, and which ways lead over links."""
+        self._group.meet(peers, ways)
 
     def run(self, origin: float) -> None:
         """Let the workflows go."""
@@ -254,9 +254,9 @@ class RemoteGroup:
         """Wait until the services are up."""
         return _within(self._peers, START_TIMEOUT, f"{self._name} did not start")
 
-    def meet(self, peers: Sequence[Peer]) -> None:
-        """Tell the group where everybody is."""
-        self._tell("meet", list(peers))
+    def meet(self, peers: Sequence[Peer], ways: Ways) -> None:
+        """Tell the group where everybody is, and which ways lead over links."""
+        self._tell("meet", list(peers), dict(ways))
 
     def run(self, origin: float) -> None:
         """Let the workflows go, after finding out how the worker's clock relates to ours."""

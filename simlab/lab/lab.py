@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from simlab.analysis.frames import instances_frame, records_frame
+from simlab.analysis.frames import instances_frame, links_frame, records_frame
 from simlab.analysis.run import Run
 from simlab.errors import UserError
 from simlab.lab.department import Department, Staging
@@ -182,6 +182,7 @@ def _told(happened: Happened, world: World, started: datetime) -> Run:
         instances=instances_frame(stores),
         counts=happened.audit.counts(asked=happened.audited),
         generator=happened.generator,
+        links=links_frame(happened.links),
         notices=tuple(_notices(happened, world)),
         audited=happened.audited,
         complete=not happened.ended,
@@ -201,8 +202,6 @@ def _notices(happened: Happened, world: World) -> Iterator[str]:
             "load is multiplied by it; the network, codecs and time-outs are not compressed. Times that hold both are "
             "told in two parts."
         )
-    if world == "live" and topology.links:
-        yield "Links are passed straight through: their latency and bandwidth are declared, not emulated yet."
     if world == "virtual":
         yield "The virtual world is uncalibrated: fixed service times, and nothing is shared or queued for."
     yield from happened.notices

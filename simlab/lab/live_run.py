@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from typing import Any
 
 from simlab.errors import UserError
 from simlab.lab.audit import Question
@@ -39,19 +41,23 @@ def run_live(topology: Topology, staging: Staging, watch: Watch) -> Happened:
     """
     require_external(topology)
     happened = Happened(topology)
+    links: dict[str, Any] = {}
     with Department(topology, staging) as department:
         show = _Show(department, happened, watch)
         try:
             department.run()
             _work(department, happened, show)
             show.look("auditing")
+            links = department.links.counters()  # before the audit, which is no part of the department's work
             _audit(department, happened)
         except KeyboardInterrupt:
             happened.ended = "interrupted"
+            links = links or department.links.counters()
         records, batches = department.stop()
         happened.take([record for record in records if record.operation != "C-GET"], batches)
         happened.elapsed = max((record.finished for record in happened.records), default=0.0)
-        _judge_generator(department, happened)
+        happened.links = list(_link_rows(topology, links, happened.elapsed))
+        _judge_generator(department, happened, links)
     return happened
 
 
@@ -139,12 +145,32 @@ def _audit(department: Department, happened: Happened) -> None:
     happened.notices += dict.fromkeys(happened.audit.unanswered)
 
 
-def _judge_generator(department: Department, happened: Happened) -> None:
+def _link_rows(topology: Topology, counters: Mapping[str, Any], elapsed: float) -> Iterator[dict[str, object]]:
+    """What passed each link, in each direction."""
+    for link in topology.links:
+        told = counters["links"][link.name] if counters else {}
+        for side, (source, target) in (("forth", link.between), ("back", link.between[::-1])):
+            if told:
+                lane = told[side]
+                row = {"link": link.name, "source": source, "target": target, **lane}
+                row["utilisation"] = lane["busy"] / elapsed if elapsed else 0.0
+                yield {**row, "outages": told["outages"], "resets": told["resets"]}
+
+
+def _judge_generator(department: Department, happened: Happened, links: Mapping[str, Any]) -> None:
     """Say how the generator itself fared, and say *invalid* where it was too late to blame anybody else."""
     usage = department.usage
     lag = max((group.lag_p99 for group in usage), default=0.0)
     cpu = sum(group.cpu for group in usage)
     happened.generator = {"lag_p99": lag, "cpu": cpu / happened.elapsed if happened.elapsed else 0.0}
+    relay_late = links["lateness"]["p99"] if links else 0.0
+    if links:
+        happened.generator["relay_late_p99"] = relay_late
+    if relay_late > LATE:
+        happened.notices.append(
+            f"Invalid as a measurement: the links' relay was {relay_late * 1000:.0f} ms late (99th percentile). "
+            "Lower the load or use a faster machine."
+        )
     if lag > LATE:
         happened.notices.append(
             f"Invalid as a measurement: simlab itself ran {lag * 1000:.0f} ms late (99th percentile), "

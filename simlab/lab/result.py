@@ -63,6 +63,11 @@ class Result:
         """One row per study: its milestones in run seconds, and the times between them."""
         return self.run.studies
 
+    @property
+    def links(self) -> pd.DataFrame:
+        """One row for each direction of each link: what passed it; columns as in ``LINK_COLUMNS``."""
+        return self.run.links
+
     def p95(self, operation: str, node: str | None = None) -> float:
         """The largest 95th percentile, in seconds, among the nodes that asked for an operation (or of one node).
 

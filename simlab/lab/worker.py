@@ -2,8 +2,8 @@
 
 The parent passes the channel's address and key on standard input. Messages are tuples of plain values:
 
-    parent:  (GroupPlan)  ("meet", peers)  ("clock",)  ("run", origin)  ("call", id, operation, arguments, keywords)
-             ("drain",)   ("stop",)
+    parent:  (GroupPlan)  ("meet", peers, ways)  ("clock",)  ("run", origin)
+             ("call", id, operation, arguments, keywords)  ("drain",)   ("stop",)
     worker:  ("listening", peers) or ("mistake", text)  ("clock", perf_counter)  ("outcome", id, Outcome)
              ("records", records, batches)  ("stopped", GroupUsage)  ("crashed", traceback)
 

@@ -27,6 +27,8 @@ class Operation(Generic[OutcomeT]):
     failures: int | None = None
     """Failed instances; None if the operation succeeds or fails as a whole."""
     transfer_syntax: str = ""
+    transcoded: int = 0
+    codec_seconds: float = 0.0
     intended: float | None = None
     """None: as soon as it was asked for."""
     started: float = 0.0
@@ -67,6 +69,8 @@ class Operation(Generic[OutcomeT]):
                 status=outcome.status,
                 comment=": ".join(part for part in (outcome.trouble.value, outcome.comment) if part),
                 study=self.study,
+                transcoded=self.transcoded,
+                codec_seconds=self.codec_seconds,
             )
         )
         return replace(outcome, started=self.started, finished=finished)

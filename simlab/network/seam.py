@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from simpy import Event
 
@@ -113,6 +113,10 @@ class Stored(Outcome):
     rows: InstanceRows = field(default_factory=InstanceRows)
     requested: frozenset[str] = frozenset()
     """SOP Instance UIDs of all that should have been stored."""
+    transcoded: int = 0
+    """Instances that were encoded anew, because they could not be sent as they were kept, or were not to be."""
+    codec_seconds: float = 0.0
+    """Processor time that this took."""
 
     @property
     def acknowledged(self) -> frozenset[str]:
@@ -160,6 +164,8 @@ class Made(Outcome):
     study: Study | None = None
     instances: int = 0
     bytes: int = 0
+    codec_seconds: float = 0.0
+    """Processor time that decoding and encoding took, where instances are made in a compressed transfer syntax."""
 
 
 AssociationHandle: TypeAlias = str
@@ -193,6 +199,10 @@ class CommitmentReport:
     failed: tuple[FailedReference, ...] = ()
 
 
+Mismatch: TypeAlias = Literal["transcode", "fail"]
+Encode: TypeAlias = Literal["stored", "per-instance", "pipelined"]
+
+
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
     """How a study is stored."""
@@ -201,7 +211,14 @@ class StoreOptions:
     outstanding: int = 1
     """C-STOREs that may wait for their response on each association, if the peer agrees; 0 for any number."""
     propose: tuple[str, ...] = ()
-    """Transfer syntax UIDs in order of preference; empty for the uncompressed defaults."""
+    """Transfer syntax UIDs in order of preference; empty: as each instance is kept, and Explicit VR Little Endian."""
+    default_syntax: bool = True
+    """Whether Implicit VR Little Endian is proposed behind these (PS3.5 section 10.1)."""
+    mismatch: Mismatch = "transcode"
+    """What becomes of an instance when it is not accepted as it is kept."""
+    encode: Encode = "stored"
+    """When instances are compressed: never but where it must be, each when its turn comes, or ahead, on another thread.
+    With ``stored``, an instance goes as it is kept if it can, whatever is preferred."""
 
 
 class Answer(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance, Respond, Storage
-from simlab.network.seam import NO_STATUS, Made, Status
+from simlab.network.seam import NO_STATUS, Made, Status, StoreOptions
 from simlab.nodes.node import NOT_OFFERED, Refusing
 from simlab.studies.study import InstanceReference, Study
 
@@ -16,6 +16,7 @@ class LiveHalf(Refusing):
 
     offers: frozenset[Offer] = frozenset()
     storage: Storage | None = None
+    storing = StoreOptions()
 
     def take(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
         """Refuse a C-STORE."""

@@ -7,14 +7,19 @@ import shutil
 import threading
 from pathlib import Path
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
+from simlab.errors import CodecError, UserError
 from simlab.network.live.server import KeptInstance, ReceivedInstance, Storage
 from simlab.network.live.wire.attributes import UnreadableError, read_attributes
 from simlab.network.live.wire.elements import wanted
+from simlab.network.negotiation import UNCOMPRESSED
 from simlab.network.seam import SUCCESS, Status
+from simlab.studies.compression import transcode
+from simlab.studies.data_sets import read_data_set
 from simlab.studies.instances import write_part10
 from simlab.studies.study import InstanceReference
+from simlab.studies.transfer_syntaxes import EXPLICIT
 
 OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
@@ -39,6 +44,17 @@ def examine(instance: ReceivedInstance, head: bytes) -> str | Status:
     return study_uid
 
 
+def read_plain(kept: KeptInstance) -> Dataset:
+    """An instance as if it had been kept in Explicit VR Little Endian. Raises CodecError if it cannot be decoded."""
+    if kept.transfer_syntax in UNCOMPRESSED:
+        return dcmread(kept.path)
+    data_set = kept.path.read_bytes()[kept.data_set_offset :]
+    try:
+        return read_data_set(transcode(data_set, kept.transfer_syntax, EXPLICIT.uid), EXPLICIT)
+    except UserError as error:  # a transfer syntax of somebody's own
+        raise CodecError(str(error)) from error
+
+
 class LocalDisk:
     """Instances in files, found by reference. Thread-safe."""
 
@@ -49,7 +65,7 @@ class LocalDisk:
         self._studies: dict[str, list[InstanceReference]] = {}
 
     def write(self, data_set: Dataset) -> KeptInstance:
-        """Write an instance as a file and keep it."""
+        """Write an instance as a file, in the transfer syntax that its file meta information names, and keep it."""
         path = self.path_for(data_set.StudyInstanceUID, data_set.SOPInstanceUID)
         offset = write_part10(data_set, path)
         reference = InstanceReference(str(data_set.SOPClassUID), str(data_set.SOPInstanceUID))

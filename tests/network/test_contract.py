@@ -115,6 +115,17 @@ def test_store(world, associations):
     assert batch.rows == stored.rows
 
 
+def test_what_goes_as_it_is_kept_is_not_transcoded(world):
+    study = make_at_scanner(world)
+    options = StoreOptions(propose=("1.2.840.10008.1.2.1",), default_syntax=False, mismatch="fail", encode="pipelined")
+    stored = wait_for(world, world.network.store("scanner", "archive", study, options))
+    assert stored.ok
+    assert (stored.transcoded, stored.codec_seconds) == (0, 0.0)
+    assert set(stored.rows.transfer_syntax) == {"1.2.840.10008.1.2.1"}
+    (record,) = records(world, "C-STORE")
+    assert (record.transcoded, record.codec_seconds) == (0, 0.0)
+
+
 def test_store_of_a_selection(world):
     study = make_at_scanner(world).select([1, 3])
     stored = wait_for(world, world.network.store("scanner", "archive", study))

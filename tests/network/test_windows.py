@@ -23,7 +23,7 @@ from simlab.network.live.directory import Peer
 from simlab.network.live.sending.association import Requestor, contexts_for
 from simlab.network.live.sending.transfer import Transfer
 from simlab.network.live.server import KeptInstance
-from simlab.network.seam import SUCCESS, Status, Trouble
+from simlab.network.seam import SUCCESS, Status, StoreOptions, Trouble
 from simlab.studies.study import InstanceReference
 
 
@@ -229,7 +229,7 @@ def test_a_transfer_with_a_window(listen, tmp_path, associations):
         path = tmp_path / f"{name}.dcm"
         path.write_bytes(content)
         instances.append(KeptInstance(InstanceReference(CT, name), EXPLICIT, path, 0))
-    transfer = Transfer("CT1", peer_of(place), instances, time.perf_counter, BOUND, outstanding=16)
+    transfer = Transfer("CT1", peer_of(place), instances, time.perf_counter, BOUND, StoreOptions(outstanding=16))
     began = time.perf_counter()
     transfer.run(associations)
     assert (transfer.trouble, transfer.status, transfer.comment) == (Trouble.NONE, SUCCESS, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -13,11 +13,33 @@ from simlab.network.live.sending.association import Handlers, Requestor, context
 from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
 from simlab.network.live.wire.pdus import DataSink
 from simlab.network.live.wire.upper_layer import AssociationError
+from simlab.network.negotiation import UNCOMPRESSED, has_pixels
 from simlab.network.operation import Operation, OutcomeT
 from simlab.network.seam import Retrieved, Status, Trouble, is_success
+from simlab.studies import transfer_syntaxes
+from simlab.studies.sop_classes import STORAGE_CLASSES
 
 QUERY_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 """Explicit, then Implicit VR Little Endian: for everything but storage."""
+
+
+def retrieved(syntaxes: Collection[str] | None = None) -> list[tuple[str, str]]:
+    """(SOP class, transfer syntax) of what nodes of ours make: what a C-GET is prepared to receive.
+
+    ``syntaxes`` are the ones in use besides Explicit and Implicit VR Little Endian; None: all that we can encode. Every
+    one costs a presentation context for each SOP class, and so time whenever an association is established.
+    """
+    possible = [
+        syntax
+        for syntax in transfer_syntaxes.ALL
+        if syntax.uid not in UNCOMPRESSED and syntax.encodable and (syntaxes is None or syntax.uid in syntaxes)
+    ]
+    return [(sop_class, syntax) for sop_class in STORAGE_CLASSES for syntax in UNCOMPRESSED] + [
+        (sop_class, syntax.uid)
+        for sop_class in STORAGE_CLASSES
+        for syntax in possible
+        if not syntax.encapsulated or has_pixels(sop_class)
+    ]
 
 
 @dataclass
@@ -31,7 +53,7 @@ class Call(Operation[OutcomeT]):
     def peer(self) -> Peer:
         """The target as an AE. Raises AssociationError for one without a known address."""
         try:
-            return self.directory.node(self.target)
+            return self.directory.reach(self.source, self.target)
         except KeyError:
             raise AssociationError(Trouble.UNREACHABLE, f"nobody knows where {self.target or 'that AE'} is") from None
 

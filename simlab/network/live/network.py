@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from pydicom import Dataset
@@ -13,14 +14,15 @@ from pynetdicom.association import Association
 from simpy import Event
 
 from simlab.network.live import commitment
-from simlab.network.live.call import Call, CountedStores, follow_retrieve
+from simlab.network.live.call import Call, CountedStores, follow_retrieve, retrieved
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.receiving.acceptor import Acceptor, Listening
 from simlab.network.live.receiving.handlers import report_handler
 from simlab.network.live.receiving.retrieve import UNKNOWN_DESTINATION, Forward, RetrieveService
 from simlab.network.live.sending.association import Requestor
-from simlab.network.live.sending.transfer import UNCOMPRESSED, Transfer
+from simlab.network.live.sending.conversion import Preparation
+from simlab.network.live.sending.transfer import Transfer
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.watched import Watched
 from simlab.network.live.wire.identifiers import from_data_set, query_to_data_set, to_data_set
@@ -55,8 +57,10 @@ FORWARD_TIMEOUT = DEFAULT_TIMEOUT / 2
 class LiveNetwork:
     """:class:`simlab.network.seam.Network` for the nodes of one group, over TCP."""
 
-    def __init__(self, env: LiveEnvironment, recorder: Recorder) -> None:
+    def __init__(self, env: LiveEnvironment, recorder: Recorder, in_use: Collection[str] | None = None) -> None:
+        """``in_use`` are the transfer syntaxes that a C-GET must be prepared for besides the usual; None: all."""
         self.env = env
+        self._retrieved = retrieved(in_use)
         self.directory = Directory()
         self._recorder = recorder
         self._servers: dict[str, LiveServer] = {}
@@ -68,7 +72,8 @@ class LiveNetwork:
         """Let a node listen; returns where it can be reached. Raises OSError if its port is taken."""
         self._servers[name] = server
         watched = cast("LiveServer", Watched(server, self.env))
-        retrieve = RetrieveService(watched, self.directory, self._forward_from(name))
+        transcoded = partial(self._transcoded, name)
+        retrieve = RetrieveService(watched, self.directory, self._forward_from(name), transcoded)
         self._acceptors[name] = Acceptor(listening, watched, retrieve, self.env.crash)
         return Peer(name, listening.ae_title, listening.host, self._acceptors[name].port)
 
@@ -124,7 +129,7 @@ class LiveNetwork:
         def work() -> Stored:
             fetched = [self._servers[source].fetch(reference) for reference in study.references]
             kept = [instance for instance in fetched if instance is not None]
-            transfer = self._transfer(call, kept, options.propose or UNCOMPRESSED, options.outstanding)
+            transfer = Transfer(call.calling, call.peer, kept, self.env.wall, call.timeout, options)
             if len(kept) < study.count:
                 transfer.comment = f"{study.count - len(kept)} instances are not on the local disk"
             stored = self._run(call, transfer, options.associations, requested=study.count)
@@ -167,11 +172,7 @@ class LiveNetwork:
         received = CountedStores()
 
         def work() -> Retrieved:
-            contexts: list[str | tuple[str, str]] = [
-                sop_class,
-                *((storage, syntax) for storage in STORAGE_CLASSES for syntax in UNCOMPRESSED),
-            ]
-            with call.associate(contexts, scp_roles=STORAGE_CLASSES) as association:
+            with call.associate([sop_class, *self._retrieved], scp_roles=STORAGE_CLASSES) as association:
                 received.count_on(association)
                 send = association.association.send_c_get
                 responses = association.ask(lambda: send(query_to_data_set(query), sop_class))
@@ -328,13 +329,20 @@ class LiveNetwork:
 
         def run() -> Made:
             made = work()
-            call.instances, call.bytes = made.instances, made.bytes
+            call.instances, call.bytes, call.codec_seconds = made.instances, made.bytes, made.codec_seconds
             if made.study is not None:
                 rows = InstanceRows.of(made.study.references)
                 self._recorder.add_instances(InstanceBatch(WORLD, node, "", study, rows, operation))
             return made
 
         return self._operate(call, run)
+
+    def _transcoded(self, node: str, study: str, what: Preparation) -> None:
+        """Record what a C-GET cost ``node``: it is the requestor's operation."""
+        call = self._call(Made, "transcode", node, study=study, instances=what.transcoded)
+        call.started -= what.elapsed
+        call.bytes, call.transcoded, call.codec_seconds = what.bytes, what.transcoded, what.seconds
+        self._finish(call, call.outcome(instances=what.transcoded))
 
     # ---- the data plane
 
@@ -358,19 +366,16 @@ class LiveNetwork:
 
         return self.env.submit(run)
 
-    def _transfer(
-        self, call: Call[Stored], kept: Sequence[KeptInstance], propose: Sequence[str], outstanding: int = 1
-    ) -> Transfer:
-        return Transfer(call.calling, call.peer, kept, self.env.wall, call.timeout, propose, outstanding)
-
     def _run(self, call: Call[Stored], transfer: Transfer, associations: int, *, requested: int) -> Stored:
         """Send everything, and note in the call and in instance rows what it came to."""
         transfer.run(associations)
         rows = transfer.rows
         call.tally(rows, requested)
+        call.transcoded, call.codec_seconds = transfer.transcoded, transfer.codec_seconds
         self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
         code = NO_STATUS if transfer.status == SUCCESS and call.failures else transfer.status
-        return call.outcome(Status(code, transfer.comment), trouble=transfer.trouble, rows=rows)
+        spent = {"transcoded": call.transcoded, "codec_seconds": call.codec_seconds}
+        return call.outcome(Status(code, transfer.comment), trouble=transfer.trouble, rows=rows, **spent)
 
     def _forward_from(self, node: str) -> Forward:
         """How ``node`` sends the sub-operations of a C-MOVE: through its own store, recorded as such."""
@@ -384,8 +389,10 @@ class LiveNetwork:
             proceed: Callable[[InstanceRows], bool],
         ) -> InstanceRows:
             call = self._call(Stored, "C-STORE", node, destination.node, FORWARD_TIMEOUT, study=study)
-            transfer = self._transfer(call, instances, UNCOMPRESSED)
-            transfer.originator, transfer.proceed = originator, proceed
+            options = self._servers[node].storing
+            transfer = Transfer(
+                call.calling, call.peer, instances, self.env.wall, call.timeout, options, originator, proceed
+            )
             self._finish(call, self._run(call, transfer, 1, requested=len(instances)))
             return transfer.rows
 

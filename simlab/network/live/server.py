@@ -8,7 +8,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from simlab.network.seam import Made, Server, Status
+from simlab.network.seam import Made, Server, Status, StoreOptions
 from simlab.studies.study import InstanceReference, Study
 
 
@@ -97,6 +97,9 @@ class LiveServer(Server, Protocol):
 
     storage: Storage | None
     """How received instances are written; None for a node that does not offer ``STORAGE``."""
+
+    storing: StoreOptions
+    """How it stores what is retrieved from it (C-MOVE, and C-GET as far as that leaves it a choice)."""
 
     def take(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
         """Keep a received instance, or refuse it: ``respond`` is called once, now or later.

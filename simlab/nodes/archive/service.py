@@ -14,6 +14,7 @@ from simlab.nodes.archive.spec import ArchiveSpec
 from simlab.nodes.archive.state import ArchiveState
 from simlab.nodes.halves import LiveHalf
 from simlab.nodes.node import Node
+from simlab.nodes.options import store_options
 from simlab.studies.study import InstanceReference
 
 
@@ -25,6 +26,7 @@ class ArchiveService(LiveHalf):
     def __init__(self, node: Node) -> None:
         self._node = node
         self._spec = cast("ArchiveSpec", node.spec)
+        self.storing = store_options(self._spec)
         durability = Durability(self._spec.durability)
         self.holdings = ArchiveState(
             node.workspace, durable=durability is Durability.FSYNC, unforeseen=self._end_the_run

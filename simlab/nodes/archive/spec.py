@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simlab.topology.model import NodeSpec
+from simlab.nodes.storing import ReceivingSpec
 from simlab.units import Duration
 
 
-class ArchiveSpec(NodeSpec):
+class ArchiveSpec(ReceivingSpec):
     """An archive: stores, answers queries, sends on request, commits."""
 
     kind: Literal["archive"]

@@ -8,15 +8,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simlab.nodes.fields import ProtocolName
+from simlab.nodes.storing import StoringSpec, SyntaxName
+from simlab.studies.codecs.pixels import PixelFormat
+from simlab.studies.compression import can_encode, why_not
+from simlab.studies.instances import BITS_STORED
 from simlab.studies.protocols import PROTOCOLS
-from simlab.topology.model import Mistake, NodeSpec, Refers, Topology
+from simlab.studies.transfer_syntaxes import ALL, named
+from simlab.topology.model import Mistake, Refers, Topology
 from simlab.units import Duration
 
-TransferSyntax = Literal["ExplicitVRLittleEndian", "ImplicitVRLittleEndian"]
-"""Keywords of PS3.6 table A-1."""
+IMAGES = PixelFormat(512, 512, 1, 16, BITS_STORED, signed=False, photometric="MONOCHROME2")
+"""What scanners make."""
 
 
-class ModalitySpec(NodeSpec):
+class ModalitySpec(StoringSpec):
     """A scanner: takes steps from a worklist, acquires, stores, and asks for storage commitment."""
 
     kind: Literal["modality"]
@@ -29,11 +34,9 @@ class ModalitySpec(NodeSpec):
     """Where performed procedure steps (MPPS) are reported. None: to the worklist, if that is one of ours."""
     associations: Annotated[int, Field(ge=1, le=16)] = 1
     """Over how many associations at once a study is stored."""
-    propose: Annotated[tuple[TransferSyntax, ...], Field(min_length=1)] = (
-        "ExplicitVRLittleEndian",
-        "ImplicitVRLittleEndian",
-    )
-    """Transfer syntaxes to propose, the best first."""
+    keep: SyntaxName = "ExplicitVRLittleEndian"
+    """The transfer syntax in which instances are made, and kept until they are safe. A lossy one is possible here, and
+    only here: what is lossy is another instance, and so has to be it from the start."""
     poll: Annotated[Duration, Field(gt=0)] = 1.0
     """Seconds between two queries of the worklist."""
     hold: Duration = 0.0
@@ -54,8 +57,28 @@ class ModalitySpec(NodeSpec):
         return self.worklist if topology.nodes[self.worklist].kind == "worklist" else None
 
     def check(self, topology: Topology, name: str) -> Iterator[Mistake]:
-        """Yield a protocol that this scanner cannot acquire."""
+        """Yield a protocol that this scanner cannot acquire, and transfer syntaxes in which it will never store."""
         del topology, name
+        yield from self._check_syntaxes()
         if self.protocol is not None and PROTOCOLS[self.protocol].modality != self.modality:
             ours = ", ".join(p for p, protocol in PROTOCOLS.items() if protocol.modality == self.modality)
             yield Mistake(("protocol",), f"{self.protocol} is not for {self.modality}; expected one of {ours}")
+
+    def _check_syntaxes(self) -> Iterator[Mistake]:
+        possible = [syntax.keyword for syntax in ALL if can_encode(syntax, IMAGES)]
+        if self.keep not in possible:
+            yield Mistake(("keep",), f"{why_not(named(self.keep), IMAGES)}; expected one of {', '.join(possible)}")
+            return
+        for index, keyword in enumerate(self.propose or ()):
+            path = ("propose", index)
+            if keyword == self.keep:
+                continue
+            if not named(keyword).lossless:
+                yield Mistake(path, f"{keyword} is lossy, so it must be made so; expected it with `keep: {keyword}`")
+            elif keyword not in possible:
+                yield Mistake(path, f"{why_not(named(keyword), IMAGES)}; expected one of {', '.join(possible)}")
+        proposed = (*(self.propose or (self.keep,)), *(["ImplicitVRLittleEndian"] if self.default_syntax else []))
+        if self.mismatch == "fail" and self.encode == "stored" and self.keep not in proposed:
+            yield Mistake(
+                ("propose",), f"instances are kept in {self.keep}, and mismatch is fail; expected it among these"
+            )

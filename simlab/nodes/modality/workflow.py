@@ -16,11 +16,12 @@ from typing import Any, cast
 from simpy import Event
 
 from simlab.network.query import Identifier, Model, Query
-from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Stored, StoreOptions
+from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Stored
 from simlab.network.worklist_items import order_from_item
 from simlab.nodes.modality.spec import ModalitySpec
 from simlab.nodes.modality.steps import completed_step, created_step, discontinued_step
 from simlab.nodes.node import Node
+from simlab.nodes.options import store_options
 from simlab.studies.protocols import exam_seconds, get_protocol, plan_study
 from simlab.studies.study import Order, Study
 from simlab.studies.uids import derive_uid
@@ -32,11 +33,6 @@ WANTED = (
     *("ReferringPhysicianName", "RequestedProcedureID", "RequestedProcedureDescription"),
 )
 """What a study must carry on from its worklist item."""
-
-TRANSFER_SYNTAXES = {
-    "ExplicitVRLittleEndian": "1.2.840.10008.1.2.1",
-    "ImplicitVRLittleEndian": "1.2.840.10008.1.2",
-}
 
 
 def run(node: Node, _: object = None) -> Steps:
@@ -137,8 +133,7 @@ class Scanner:
 
         Returns how many were not acknowledged in the end.
         """
-        propose = tuple(TRANSFER_SYNTAXES[keyword] for keyword in self.spec.propose)
-        options = StoreOptions(self.spec.associations, self.spec.outstanding, propose)
+        options = store_options(self.spec, associations=self.spec.associations)
         intended = self.node.env.now
         in_vain = 0
         for attempt in range(self.spec.attempts):

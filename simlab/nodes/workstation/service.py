@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance, Respond
 from simlab.network.seam import NO_STATUS, Made, Status
 from simlab.nodes.halves import LiveHalf
-from simlab.nodes.local_disk import LocalDisk
+from simlab.nodes.local_disk import LocalDisk, read_plain
 from simlab.nodes.node import Node
 from simlab.nodes.workstation.recipes import KEY_OBJECTS, REFORMAT
 from simlab.nodes.workstation.spec import WorkstationSpec
+from simlab.studies.compression import CodecError
 from simlab.studies.key_objects import select_key_objects
 from simlab.studies.reformat import reformat_coronal
 from simlab.studies.restored import order_of, started_of
@@ -40,10 +41,10 @@ class WorkstationService(LiveHalf):
 
     def derive(self, study_uid: str, recipe: str) -> Made:
         """Make new instances out of what was received of a study, and keep them beside it."""
-        received = [dcmread(kept.path) for kept in self._disk.study(study_uid)]
         try:
+            received = [read_plain(kept) for kept in self._disk.study(study_uid)]
             series, derived = self._follow(recipe, received)
-        except ValueError as error:
+        except (ValueError, CodecError) as error:
             return Made(operation="derive", status=NO_STATUS, comment=str(error))
         size = sum(self._disk.write(instance).path.stat().st_size for instance in derived)
         study = Study(order_of(received[0]), (series,), started_of(received[0]))

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simlab.topology.model import NodeSpec, Refers
+from simlab.nodes.storing import ReceivingSpec
+from simlab.topology.model import Refers
 from simlab.units import Duration
 
 
-class WorkstationSpec(NodeSpec):
+class WorkstationSpec(ReceivingSpec):
     """A workstation: finds stable studies, retrieves and reads them, and stores its results back."""
 
     kind: Literal["workstation"]

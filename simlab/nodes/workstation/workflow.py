@@ -15,6 +15,7 @@ from simpy import Event
 from simlab.network.query import Identifier, Level, Query
 from simlab.network.seam import Found, Made, Retrieved, Stored
 from simlab.nodes.node import Node
+from simlab.nodes.options import store_options
 from simlab.nodes.workstation.recipes import KEY_OBJECTS, REFORMAT
 from simlab.nodes.workstation.spec import WorkstationSpec
 
@@ -36,6 +37,7 @@ class Reader:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.spec = cast("WorkstationSpec", node.spec)
+        self._options = store_options(self.spec)
         self._counts: dict[str, tuple[str, float]] = {}
         """Study UID to its number of instances, and since when it has been that."""
         self._done: set[str] = set()
@@ -94,7 +96,7 @@ class Reader:
                 if derived.study is None:
                     node.milestone("failed", uid, f"{recipe}: {derived.comment}")
                     return
-                stored: Stored = yield network.store(node.name, self.spec.archive, derived.study)
+                stored: Stored = yield network.store(node.name, self.spec.archive, derived.study, self._options)
                 if not stored.ok:
                     node.milestone("failed", uid, f"{recipe} was not stored: {stored.comment}")
                     return

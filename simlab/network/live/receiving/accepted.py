@@ -133,13 +133,18 @@ class Accepted:
             association.requestor.ae_title = request.calling_ae_title
             association.acse.send_reject(0x02, 0x03, 0x02)
             return
+        roles = association.requestor.role_selection
+        if any(role.scp_role and sop_class in STORAGE_SOP_CLASSES for sop_class, role in roles.items()):
+            association.acceptor.supported_contexts = acceptor.contexts_to_retrieve
         window = self._negotiate_window()
         association.acse.negotiate_association()
         if association.is_established and acceptor.receiving is not None:
             contexts = {
                 int(context.context_id): (str(context.abstract_syntax), str(context.transfer_syntax[0]))
                 for context in association.accepted_contexts
-                if context.as_scp and context.abstract_syntax in STORAGE_SOP_CLASSES
+                if context.as_scp
+                and context.abstract_syntax in STORAGE_SOP_CLASSES
+                and str(context.transfer_syntax[0]) in acceptor.syntaxes
             }
             calling = str(association.requestor.ae_title)
             # What comes while a receiver has the association is the receiver's; after that it is ours.

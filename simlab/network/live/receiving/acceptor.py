@@ -18,7 +18,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 
 from simlab.network.live.receiving.accepted import Accepted
-from simlab.network.live.receiving.handlers import Handlers, support
+from simlab.network.live.receiving.handlers import Handlers, storage_syntaxes, support
 from simlab.network.live.receiving.handover import Setup
 from simlab.network.live.receiving.receivers import Receivers
 from simlab.network.live.receiving.reception import Receiving
@@ -59,6 +59,15 @@ class Listening:
     idle_timeout: float | None = None
     """Seconds; None for ``IDLE_TIMEOUT``."""
     backlog: int = BACKLOG
+    accept: tuple[str, ...] = ()
+    """Transfer syntaxes in which instances are stored here, preferred ones first; none listed: all."""
+    default_syntax: bool = True
+    """Whether Implicit VR Little Endian is accepted too for storage. For everything else it always is."""
+
+    @property
+    def syntaxes(self) -> tuple[str, ...]:
+        """The transfer syntaxes in which instances are stored here."""
+        return storage_syntaxes(self.accept, default_syntax=self.default_syntax)
 
 
 Retrieve = Callable[[ThreadlessAssociation, "C_MOVE | C_GET", Any], None]
@@ -92,8 +101,12 @@ class Acceptor:
         if listening.known_callers is not None:
             # To pynetdicom an empty list means that everybody is welcome; our own title means that nobody else is.
             self.entity.require_calling_aet = list(listening.known_callers) or [listening.ae_title]
-        support(self.entity, server.offers)
+        self.syntaxes = frozenset(listening.syntaxes)
+        """In which instances are stored here."""
+        support(self.entity, server.offers, listening.syntaxes)
         self.contexts = _Contexts(self.entity.supported_contexts)
+        self.contexts_to_retrieve = self.contexts if not listening.accept else self._contexts_to_retrieve()
+        """For whoever means to receive on its own association (C-GET): what is accepted there, it may get."""
         self.handlers = list(Handlers(server, self._name))
         self.receiving = Receiving(server.storage, self._deliver) if server.storage else None
         self.associations: set[Accepted] = set()
@@ -131,6 +144,11 @@ class Acceptor:
     def established(self) -> int:
         """How many associations there are."""
         return sum(accepted.association.is_established for accepted in self.associations)
+
+    def _contexts_to_retrieve(self) -> _Contexts:
+        entity = new_entity(self.listening.ae_title, self.idle_timeout)
+        support(entity, self._server.offers, storage_syntaxes(default_syntax=self.listening.default_syntax))
+        return _Contexts(entity.supported_contexts)
 
     def _deliver(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
         self._server.take(instance, examined, respond)

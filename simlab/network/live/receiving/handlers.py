@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydicom import Dataset
@@ -24,7 +24,8 @@ from simlab.network.query import Model
 from simlab.network.seam import CommitmentRequest, Status
 from simlab.network.sop_classes import FIND, MODELS, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
 
-_LAST_RESORTS = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
+DEFAULT_SYNTAX = "1.2.840.10008.1.2"
+_LAST_RESORTS = (DEFAULT_SYNTAX, "1.2.840.10008.1.2.2")
 STORAGE_SYNTAXES = (
     "1.2.840.10008.1.2.1",
     *(syntax for syntax in ALL_TRANSFER_SYNTAXES if syntax not in ("1.2.840.10008.1.2.1", *_LAST_RESORTS)),
@@ -137,13 +138,24 @@ def status_data_set(status: Status) -> int | Dataset:
     return data_set
 
 
-def support(entity: AE, offers: Iterable[Offer]) -> None:
-    """Add the presentation contexts of what a node offers."""
+def storage_syntaxes(accept: Sequence[str] = (), *, default_syntax: bool = True) -> tuple[str, ...]:
+    """The transfer syntaxes in which a node accepts instances: the listed ones, or else all.
+
+    The default one, Implicit VR Little Endian, is among them (PS3.5 section 10.1) unless the node does without.
+    """
+    accepted = tuple(accept) or STORAGE_SYNTAXES
+    if default_syntax:
+        return accepted if DEFAULT_SYNTAX in accepted else (*accepted, DEFAULT_SYNTAX)
+    return accepted if accept else tuple(syntax for syntax in accepted if syntax != DEFAULT_SYNTAX)
+
+
+def support(entity: AE, offers: Iterable[Offer], syntaxes: Sequence[str] = STORAGE_SYNTAXES) -> None:
+    """Add the presentation contexts of what a node offers; ``syntaxes`` are those of instances, and of nothing else."""
     entity.add_supported_context(VERIFICATION, QUERY_SYNTAXES)
     if Offer.STORAGE in offers:
         # Both roles: whoever retrieves with C-GET receives, and so takes the SCP role on its own association.
         for sop_class in STORAGE_SOP_CLASSES:
-            entity.add_supported_context(sop_class, STORAGE_SYNTAXES, scu_role=True, scp_role=True)
+            entity.add_supported_context(sop_class, list(syntaxes), scu_role=True, scp_role=True)
     if Offer.QUERY_RETRIEVE in offers:
         for sop_class, model in MODELS.items():
             if model is not Model.WORKLIST:

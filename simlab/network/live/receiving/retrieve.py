@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from typing import Any, Protocol
@@ -14,12 +15,12 @@ from pynetdicom.dsutils import decode, encode
 
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.sending.association import accepted_syntaxes, hand_back, make_train
+from simlab.network.live.sending.conversion import Preparation, Unsendable
 from simlab.network.live.sending.drive import run
 from simlab.network.live.sending.train import Outgoing
-from simlab.network.live.sending.transfer import UNCOMPRESSED, UnsendableError, choose_syntax, read_data_set
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.wire.identifiers import query_from_data_set
-from simlab.network.live.wire.upper_layer import AssociationError, ThreadlessAssociation
+from simlab.network.live.wire.upper_layer import ThreadlessAssociation
 from simlab.network.seam import DEFAULT_TIMEOUT, NO_STATUS, Located, Status, is_success
 from simlab.network.sop_classes import MODELS
 from simlab.records import InstanceRows
@@ -48,13 +49,20 @@ class Forward(Protocol):
         """Store; ``proceed`` is called after each response, and ends it by returning False."""
 
 
+OnTranscoded = Callable[[str, Preparation], None]
+"""Told, for which study, what had to be transcoded to answer a C-GET."""
+
+
 class RetrieveService:
     """Answers C-MOVE and C-GET requests for one node."""
 
-    def __init__(self, node: LiveServer, directory: Directory, forward: Forward) -> None:
+    def __init__(
+        self, node: LiveServer, directory: Directory, forward: Forward, on_transcoded: OnTranscoded = lambda *_: None
+    ) -> None:
         self._node = node
         self._directory = directory
         self._forward = forward
+        self._on_transcoded = on_transcoded
 
     def __call__(self, association: ThreadlessAssociation, request: C_MOVE | C_GET, context: Any) -> None:
         """Serve one request. Runs on the association's thread, so its message queue is ours meanwhile."""
@@ -78,10 +86,13 @@ class RetrieveService:
                 dialogue.take(rows)
         else:
             dialogue.begin(located.references)
+            preparation = self._prepare_for(association)
             for instance in self._fetch(dialogue, located.references):
                 if not dialogue.proceed():
                     break
-                dialogue.count(instance.reference, _store_back(association, instance, dialogue))
+                dialogue.count(instance.reference, _store_back(association, preparation.prepare(instance), dialogue))
+            if preparation.transcoded:
+                self._on_transcoded(dialogue.study, preparation)
         dialogue.finish()
 
     def _locate(self, dialogue: _Dialogue) -> Located:
@@ -92,6 +103,13 @@ class RetrieveService:
         study = query.keys.get("StudyInstanceUID", "")
         dialogue.study = study if isinstance(study, str) else ""
         return self._node.locate(query)
+
+    def _prepare_for(self, association: ThreadlessAssociation) -> Preparation:
+        """What the requestor of a C-GET wants to have proposed decides, in its order."""
+        contexts = (context for context in association.accepted_contexts if context.as_scu)
+        proposed = tuple(dict.fromkeys(str(context.transfer_syntax[0]) for context in contexts))
+        options = replace(self._node.storing, propose=proposed, default_syntax=False, encode="stored")
+        return Preparation(options, partial(accepted_syntaxes, association))
 
     def _fetch(self, dialogue: _Dialogue, references: Sequence[InstanceReference]) -> list[KeptInstance]:
         """The instances' files; what is indexed but cannot be fetched counts as failed."""
@@ -105,17 +123,12 @@ class RetrieveService:
         return kept
 
 
-def _store_back(association: ThreadlessAssociation, instance: KeptInstance, dialogue: _Dialogue) -> int:
+def _store_back(association: ThreadlessAssociation, instance: Outgoing | Unsendable, dialogue: _Dialogue) -> int:
     """C-STORE sub-operation of a C-GET on the same association. Returns the DIMSE status, NO_STATUS if none came."""
-    accepted = accepted_syntaxes(association, instance.reference.sop_class)
-    try:
-        preference = (instance.transfer_syntax, *UNCOMPRESSED)
-        syntax, _ = choose_syntax(instance.transfer_syntax, accepted, preference)
-        outgoing = Outgoing(instance.reference, syntax, (read_data_set(instance, syntax),))
-    except (AssociationError, UnsendableError):
+    if isinstance(instance, Unsendable):
         return NO_STATUS
     timeout = association.dimse_timeout or DEFAULT_TIMEOUT
-    train = make_train(association, dialogue.next_message_id(), time.perf_counter, timeout, outgoing=[outgoing])
+    train = make_train(association, dialogue.next_message_id(), time.perf_counter, timeout, outgoing=[instance])
     train.other = partial(association.dul.message, data=None)  # a C-CANCEL
     run(train)
     hand_back(association, train)

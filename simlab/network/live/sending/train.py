@@ -92,6 +92,8 @@ class Train:
     originator: tuple[str, int] | None = None
     """Move originator AE title and message ID."""
     first_message_id: int = 1
+    ahead: bool = True
+    """Whether the next instance is taken out of ``outgoing`` while the peer is busy, or only when it can be begun."""
     other: Callable[[int, bytes], object] | None = None
     """Takes context ID and command set of what comes between responses and is none, such as a C-CANCEL. Without it,
     and with any message that has a data set, that is a breach of the protocol."""
@@ -209,7 +211,7 @@ class Journey:
             self._begin(instance)
         if not (self._outstanding or self.unwritten):
             raise _EndedError(Ending.STOPPED if self._stopped else Ending.COMPLETE)
-        if self._held is None and not (self._stopped or self.unwritten):
+        if self._held is None and not (self._stopped or self.unwritten) and self._train.ahead:
             # While the peer is busy with what it has, the next one is made or read.
             self._held = next(self._train.outgoing, None)
 

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
-from itertools import zip_longest
-
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom.dsutils import decode, encode
+from itertools import islice
+from typing import NamedTuple
 
 from simlab.network.live.directory import Peer
 from simlab.network.live.sending.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
-from simlab.network.live.sending.drive import run_all
+from simlab.network.live.sending.conversion import Preparation, Unsendable, ahead
+from simlab.network.live.sending.drive import run, run_all
 from simlab.network.live.sending.train import Outgoing, Train
 from simlab.network.live.server import KeptInstance
 from simlab.network.live.wire.upper_layer import AssociationError
-from simlab.network.seam import NO_STATUS, Trouble, is_success
+from simlab.network.negotiation import keyword, proposals
+from simlab.network.seam import NO_STATUS, StoreOptions, Trouble, is_success
 from simlab.records import InstanceRows
 
-UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
-"""Proposed for storage by default; any instance kept in one of them can be sent in the other."""
+
+class _Share(NamedTuple):
+    """What is to go over one association."""
+
+    instances: Sequence[KeptInstance]
+    kept: Sequence[tuple[str, str]]
+    """The SOP classes and transfer syntaxes of these, each pair once."""
 
 
-class UnsendableError(Exception):
-    """An instance's file cannot be read, or not be re-encoded. A failure of that instance, and of no other."""
+class _Opened(NamedTuple):
+    """An association, and what goes over it."""
+
+    requestor: Requestor
+    train: Train
+    preparation: Preparation
+    converts: bool
+    """Whether not everything goes as it is kept."""
 
 
 @dataclass
@@ -39,10 +49,8 @@ class Transfer:
     clock: Callable[[], float]
     timeout: float
     """Seconds; bounds negotiation and each wait for the peer."""
-    propose: Sequence[str] = UNCOMPRESSED
-    """Transfer syntaxes in order of preference, besides the ones in which the instances are kept."""
-    outstanding: int = 1
-    """Requests that may be outstanding on each association, if the peer agrees."""
+    options: StoreOptions = StoreOptions()
+    """How; over how many associations is for :meth:`run` to say."""
     originator: tuple[str, int] | None = None
     """Move originator AE title and message ID."""
     proceed: Callable[[InstanceRows], bool] = lambda _: True
@@ -50,35 +58,50 @@ class Transfer:
     rows: InstanceRows = field(default_factory=InstanceRows)
     trouble: Trouble = Trouble.NONE
     comment: str = ""
+    transcoded: int = 0
+    """Instances that were encoded anew."""
+    codec_seconds: float = 0.0
+    """Processor time that this took."""
 
     def run(self, associations: int = 1) -> None:
-        """Send everything, dealt out in turn to this many associations. Fills rows, trouble and comment."""
-        shares = [share for k in range(associations) if (share := self.instances[k::associations])]
-        opened: list[tuple[Requestor, Train]] = []
-        try:
-            for share, requestor in zip(shares, self._associate(shares), strict=True):
-                if requestor is not None:
-                    opened.append((requestor, self._load(share, requestor)))
-            run_all([train for _, train in opened])
-        finally:
-            for requestor, train in opened:
-                requestor.unhitch(train)
-        for _, train in opened:
-            self.rows.extend(train.rows)
-            self._note(train.trouble, train.comment)
+        """Send everything, dealt out in turn to this many associations. Fills all that says what came of it."""
+        shares = [_share(dealt) for k in range(associations) if (dealt := self.instances[k::associations])]
+        opened: list[_Opened] = []
+        with ExitStack() as stack:
+            try:
+                for share, requestor in zip(shares, self._associate(shares), strict=True):
+                    if requestor is not None:
+                        opened.append(self._load(share, requestor, stack))
+                if any(each.converts for each in opened):  # nobody is to wait for what another one encodes
+                    at_once([partial(run, each.train) for each in opened])
+                else:
+                    run_all([each.train for each in opened])
+            finally:
+                for each in opened:
+                    each.requestor.unhitch(each.train)
+        for each in opened:
+            self.rows.extend(each.train.rows)
+            self.transcoded += each.preparation.transcoded
+            self.codec_seconds += each.preparation.seconds
+            self._note(each.train.trouble, each.train.comment)
 
-    def _associate(self, shares: Sequence[Sequence[KeptInstance]]) -> list[Requestor | None]:
+    def _associate(self, shares: Sequence[_Share]) -> list[Requestor | None]:
         """An association for each share, requested all at once; None where none was established."""
 
-        def associate(share: Sequence[KeptInstance]) -> Requestor | AssociationError:
-            proposals = dict.fromkeys(_proposals(share, self.propose))
-            contexts = contexts_for(list(proposals)[:MAXIMUM_CONTEXTS])
+        def associate(share: _Share) -> Requestor | AssociationError:
+            proposed = list(islice(proposals(share.kept, self.options), MAXIMUM_CONTEXTS))
+            if not proposed:
+                return AssociationError(Trouble.NO_CONTEXT, "these instances go in nothing that is proposed")
+            contexts = contexts_for(proposed)
             try:
                 return Requestor.open(
-                    self.calling, self.peer, contexts, timeout=self.timeout, outstanding=self.outstanding
+                    self.calling, self.peer, contexts, timeout=self.timeout, outstanding=self.options.outstanding
                 )
             except AssociationError as error:
-                return error
+                if error.trouble is not Trouble.NO_CONTEXT:
+                    return error
+                syntaxes = ", ".join(dict.fromkeys(keyword(syntax) for _, syntax in proposed))
+                return AssociationError(error.trouble, f"{error.comment}: {syntaxes}")
 
         requestors: list[Requestor | None] = []
         for answer in at_once([partial(associate, share) for share in shares]):
@@ -89,30 +112,34 @@ class Transfer:
                 requestors.append(answer)
         return requestors
 
-    def _load(self, share: Sequence[KeptInstance], requestor: Requestor) -> Train:
+    def _load(self, share: _Share, requestor: Requestor, stack: ExitStack) -> _Opened:
+        """What is made for the train on threads of its own ends with the stack."""
         train = requestor.train(self.clock, self.timeout, self.proceed, self.originator)
-        train.outgoing = self._outgoing(share, requestor, train)
-        return train
+        preparation = Preparation(self.options, requestor.accepted)
+        converts = any(preparation.choices(*kept)[:1] != kept[1:] for kept in share.kept)
+        prepared: Iterator[Outgoing | Unsendable]
+        if converts and self.options.encode == "pipelined":
+            prepared = stack.enter_context(closing(ahead(preparation.prepare, share.instances)))
+        else:
+            prepared = map(preparation.prepare, share.instances)
+        train.outgoing, train.ahead = self._outgoing(prepared, train), self.options.encode != "per-instance"
+        return _Opened(requestor, train, preparation, converts)
 
-    def _outgoing(self, share: Sequence[KeptInstance], requestor: Requestor, train: Train) -> Iterator[Outgoing]:
-        """The instances of a share as they are sent; each is read when its turn comes."""
-        accepted = {sop_class: requestor.accepted(sop_class) for sop_class, _ in (each.reference for each in share)}
-        for instance in share:
-            reference = instance.reference
-            try:
-                syntax, _ = choose_syntax(instance.transfer_syntax, accepted[reference.sop_class], self.propose)
-                data_set = read_data_set(instance, syntax)
-            except (AssociationError, UnsendableError) as error:
-                if isinstance(error, AssociationError):
-                    self._note(error.trouble, error.comment)
-                else:
-                    self.comment = self.comment or str(error)
-                now = self.clock()
-                train.rows.append(reference.sop_instance, reference.sop_class, "", 0, now, now, NO_STATUS)
-                if not self.proceed(train.rows):
-                    return
-            else:
-                yield Outgoing(reference, syntax, (data_set,))
+    def _outgoing(self, prepared: Iterable[Outgoing | Unsendable], train: Train) -> Iterator[Outgoing]:
+        """The instances of a share as they are sent; each is read when its turn comes, or before."""
+        for instance in prepared:
+            if isinstance(instance, Outgoing):
+                yield instance
+            elif not self._not_sent(instance, train):
+                return
+
+    def _not_sent(self, instance: Unsendable, train: Train) -> bool:
+        """Note that an instance is not sent; False if no other is to be sent either."""
+        self._note(instance.trouble, instance.comment)
+        sop_class, sop_instance = instance.reference
+        now = self.clock()
+        train.rows.append(sop_instance, sop_class, "", 0, now, now, NO_STATUS)
+        return self.proceed(train.rows)
 
     def _note(self, trouble: Trouble, comment: str) -> None:
         """The first trouble counts, and before any the first comment."""
@@ -128,55 +155,6 @@ class Transfer:
         return next((status for status in self.rows.status if not is_success(status)), 0x0000)
 
 
-def _proposals(instances: Iterable[KeptInstance], propose: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """(SOP class, transfer syntax) for all that may be needed: every class's first choice, then every second one.
-
-    In that order, since only so many fit into a request: what is left out then is what is needed least.
-    """
-    kept: dict[str, set[str]] = {}
-    for instance in instances:
-        kept.setdefault(instance.reference.sop_class, set()).add(instance.transfer_syntax)
-    choices = [
-        [
-            (sop_class, syntax)
-            for syntax in dict.fromkeys((*propose, *sorted(syntaxes)))
-            if syntax in syntaxes or (syntax in UNCOMPRESSED and not syntaxes.isdisjoint(UNCOMPRESSED))
-        ]
-        for sop_class, syntaxes in kept.items()
-    ]
-    for rank in zip_longest(*choices):
-        yield from (choice for choice in rank if choice is not None)
-
-
-def choose_syntax(kept: str, accepted: dict[str, int], propose: Sequence[str]) -> tuple[str, int]:
-    """The sender's choice among what was accepted: by its own preference, else as the instance is kept.
-
-    Returns (transfer syntax, context ID). Raises AssociationError if the instance cannot be sent in any of them.
-    """
-    for syntax in (*propose, kept):
-        if syntax in accepted and (syntax == kept or (syntax in UNCOMPRESSED and kept in UNCOMPRESSED)):
-            return syntax, accepted[syntax]
-    raise AssociationError(Trouble.NO_CONTEXT, f"none for {UID(kept).name}")
-
-
-def read_data_set(instance: KeptInstance, syntax: str) -> bytes:
-    """The encoded data set of an instance, re-encoded if it is kept in the other uncompressed transfer syntax.
-
-    Raises UnsendableError.
-    """
-    try:
-        with instance.path.open("rb") as file:
-            file.seek(instance.data_set_offset)
-            data_set = file.read()
-    except OSError as error:
-        raise UnsendableError(f"a file cannot be read: {error.strerror}") from error
-    if syntax == instance.transfer_syntax:
-        return data_set
-    source, target = UID(instance.transfer_syntax), UID(syntax)
-    encoded: bytes | None = None
-    with suppress(Exception):  # whatever pydicom makes of a stranger's data set
-        parsed = decode(BytesIO(data_set), source.is_implicit_VR, source.is_little_endian)
-        encoded = encode(parsed, target.is_implicit_VR, target.is_little_endian)
-    if encoded is None:
-        raise UnsendableError(f"an instance cannot be encoded in {target.name}")
-    return encoded
+def _share(instances: Sequence[KeptInstance]) -> _Share:
+    kept = dict.fromkeys((instance.reference.sop_class, instance.transfer_syntax) for instance in instances)
+    return _Share(instances, tuple(kept))
