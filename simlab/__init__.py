@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from simlab.errors import SimlabError, UserError
     from simlab.lab.lab import Lab, load
     from simlab.lab.result import Result
+    from simlab.lab.wan.result import WanResult
+    from simlab.lab.wan.run import wan
 
-__all__ = ["Lab", "Result", "SimlabError", "UserError", "__version__", "load"]
+__all__ = ["Lab", "Result", "SimlabError", "UserError", "WanResult", "__version__", "load", "wan"]
 
 __version__ = version("simlab")
 
@@ -28,6 +30,8 @@ _HOMES = {
     "Lab": "simlab.lab.lab",
     "load": "simlab.lab.lab",
     "Result": "simlab.lab.result",
+    "WanResult": "simlab.lab.wan.result",
+    "wan": "simlab.lab.wan.run",
     "SimlabError": "simlab.errors",
     "UserError": "simlab.errors",
 }

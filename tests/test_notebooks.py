@@ -1,6 +1,7 @@
 """Every notebook that ships runs from top to bottom, and what it tells is true."""
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -37,3 +38,34 @@ def test_a_department():
     assert "C-ECHO: status 0000H" in text
     assert "C-FIND: status 0000H" in text
     assert pictures == 2  # the network, and the journey
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's own machinery
+def test_lan_wan_compression():
+    """Bounds are wide where the machine's other work takes part; the story has to hold all the same."""
+    text, pictures = run("02-lan-wan-compression.ipynb")
+
+    def number(pattern):
+        return float(re.search(pattern, text)[1])
+
+    ratio = number(r"JPEG-LS makes a CT image ([\d.]+) times smaller")
+    assert ratio == pytest.approx(4.0, rel=0.1)  # as published
+    near, far = number(r"10 Mbit/s, no delay: +([\d.]+) times"), number(r"10 Mbit/s, 50 ms away: +([\d.]+) times")
+    assert 2.5 < near < ratio
+    assert 1.5 < far < near
+    assert number(r"1 Gbit/s, no delay: +([\d.]+) times") < 1
+    assert number(r"measured over predicted: ([\d.]+)") == pytest.approx(1.0, abs=0.1)
+    for syntax in ("jpegls", "j2k"):
+        measured = number(rf"{syntax}: pays up to (\d+) Mbit/s")
+        predicted = number(rf"{syntax}: pays up to \d+ Mbit/s; predicted (\d+) Mbit/s")
+        assert 0.6 < measured / predicted < 1.6
+    assert number(r"j2k: pays up to (\d+)") < number(r"jpegls: pays up to (\d+)")
+    window, alone = number(r"a window of 16 alone: ([\d.]+)"), number(r"compression alone: ([\d.]+)")
+    assert window > 2
+    assert 1 < alone < 1.3
+    levels = [number(rf"noise {level}: ([\d.]+) to 1") for level in ("0.5", "1", "2")]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] > 1.2 * levels[2]
+    assert pictures == 3  # the map, the parts, and the crossovers

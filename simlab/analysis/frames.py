@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -29,6 +29,19 @@ def instances_frame(batches: Sequence[InstanceBatch]) -> pd.DataFrame:
         for column in fields(InstanceRows):
             columns[column.name].extend(getattr(batch.rows, column.name))
     return pd.DataFrame(columns).sort_values("finished", kind="stable", ignore_index=True)
+
+
+LINK_COLUMNS = (
+    "link", "source", "target", "connections", "payload", "wire", "busy", "utilisation", "dropped", "cuts",
+    "outages", "resets",
+)  # fmt: skip
+"""Of what passed a link from one site to the other: bytes, IP bytes, seconds of line time and their share of the run,
+segments that were lost, times that a sender reduced its window; and, of the link, connections that outages ended."""
+
+
+def links_frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """A DataFrame with one row for each direction of each link, the columns of ``LINK_COLUMNS``."""
+    return pd.DataFrame([dict(row) for row in rows], columns=list(LINK_COLUMNS))
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:

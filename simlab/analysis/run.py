@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from simlab.analysis.expectations import Verdict, judge
+from simlab.analysis.frames import links_frame
 from simlab.analysis.operations import operations_table
 from simlab.analysis.oracle import InstanceCounts
 from simlab.analysis.studies import studies_table
@@ -35,6 +36,8 @@ class Run:
     counts: InstanceCounts
     generator: Mapping[str, float] = field(default_factory=dict)
     """How the generator itself fared: ``lag_p99`` in seconds, ``cpu`` as the share of one core."""
+    links: pd.DataFrame = field(default_factory=lambda: links_frame(()))
+    """What passed the links, as from :func:`simlab.analysis.frames.links_frame`; empty where none were at work."""
     notices: tuple[str, ...] = ()
     """Sentences that a reader must know to understand the numbers."""
     audited: bool = True

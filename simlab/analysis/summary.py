@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from simlab.analysis.frames import write_parquet
+from simlab.analysis.frames import links_frame, write_parquet
 from simlab.analysis.oracle import InstanceCounts
 from simlab.analysis.run import Run
 from simlab.analysis.studies import split_clinical, study_times
@@ -41,6 +41,7 @@ def summary(run: Run) -> dict[str, Any]:
         "instances": asdict(run.counts),
         "expect": [asdict(verdict) for verdict in run.verdicts],
         "generator": dict(run.generator),
+        "links": _rows(run.links.set_index("link")),
         "notices": list(run.notices),
     }
 
@@ -74,6 +75,7 @@ def load(folder: Path, topology: Topology) -> Run:
         instances=pd.read_parquet(folder / INSTANCES_FILE),
         counts=InstanceCounts(**told["instances"]),
         generator=told["generator"],
+        links=links_frame(told["links"]),
         notices=tuple(told["notices"]),
         complete=told["complete"],
         audited=told["audited"],

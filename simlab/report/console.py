@@ -27,6 +27,8 @@ def summary_tables(run: Run) -> Group:
         parts += [_operations(run), Text()]
     if len(run.studies):
         parts += [_study_times(run), Text()]
+    if len(run.links):
+        parts += [_links(run), Text()]
     parts.append(_instances(run))
     if run.verdicts:
         parts += [Text(), _verdicts(run)]
@@ -59,6 +61,23 @@ def _operations(run: Run) -> Table:
             throughput,
             *(_duration(row[percentile]) for percentile in ("p50", "p95", "p99")),
             style="" if row["peer"] else "dim",
+        )
+    return table
+
+
+def _links(run: Run) -> Table:
+    """What passed each link in each direction."""
+    table = _table(("link", "from", "to"), ("connections", "payload", "utilisation", "lost", "cuts", "resets"))
+    for row in run.links.to_dict("records"):
+        resets = Text(f"{row['resets']:,}", style="bold red" if row["resets"] else "")
+        table.add_row(
+            *(Text(row[name]) for name in ("link", "source", "target")),
+            f"{row['connections']:,}",
+            format_size(row["payload"]),
+            f"{row['utilisation']:.1%}",
+            f"{row['dropped']:,}",
+            f"{row['cuts']:,}",
+            resets,
         )
     return table
 

@@ -16,7 +16,7 @@ from simlab.report.glyphs import Point, draw_glyph, rounded
 from simlab.report.layout import MARGIN, Box, Layout, arrange
 from simlab.report.style import INK, KIND_COLOURS, MUTED, OTHER_COLOUR, PANEL, PAPER, RULE, Drawing, blank, styled
 from simlab.topology.model import LinkSpec, Topology
-from simlab.units import format_bandwidth, format_duration
+from simlab.units import format_bandwidth, format_duration, format_share
 
 LEGEND_ROW = 0.26
 LINE_SPACING = 0.09
@@ -123,7 +123,7 @@ def _lines_along(span: _Span, topology: Topology, talks: Sequence[Conversation])
 def _draw_link(axes: Axes, span: _Span, lines: Sequence[Conversation]) -> None:
     thickness = max(0.16, (len(lines) + 1) * LINE_SPACING)
     (left, bottom), (right, top) = span.left, span.right
-    latency, bandwidth = format_duration(span.link.latency), format_bandwidth(span.link.bandwidth)
+    latency, bandwidth = _latency(span.link), format_bandwidth(span.link.bandwidth)
     style = {"facecolor": PANEL, "edgecolor": RULE, "linewidth": 1.0, "zorder": 0.5}
     if span.vertical:
         axes.add_patch(rounded(left - thickness / 2, top, thickness, bottom - top, 0.01, **style))
@@ -136,6 +136,12 @@ def _draw_link(axes: Axes, span: _Span, lines: Sequence[Conversation]) -> None:
         axes.text(
             (left + right) / 2, height, text, color=INK, fontsize=8.5, fontweight=weight, ha="center", va="center"
         )
+
+
+def _latency(link: LinkSpec) -> str:
+    """A link's latency, with its profile and its loss where it has any."""
+    loss = f"{format_share(link.loss)} loss" if link.loss else ""
+    return " \N{MIDDLE DOT} ".join(part for part in (link.profile, format_duration(link.latency), loss) if part)
 
 
 def _draw_talks(

@@ -55,6 +55,7 @@ def render(run: Run) -> str:
         journey=_inline(draw_journey(run.records, run.instances, shown)) if shown else "",
         journey_study=run.studies.loc[shown] if shown else None,
         operations=_rows(run.operations),
+        links=_rows(run.links),
         studies=_rows(studies.head(MOST_ROWS)),
         studies_left_out=max(len(studies) - MOST_ROWS, 0),
         study_times=_rows(study_times(run.studies).rename_axis("time")),

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from simlab.analysis.frames import instances_frame, records_frame
+from simlab.analysis.frames import instances_frame, links_frame, records_frame
 from simlab.analysis.oracle import reconcile
 from simlab.analysis.run import Run
 from simlab.records import InstanceBatch, InstanceRows, Record
@@ -169,9 +169,19 @@ def fake_run(**changes: object) -> Run:
         "instances": instances,
         "counts": reconcile(by_operation["make"], set(), stored, by_operation["N-EVENT-REPORT"], stored),
         "generator": {"lag_p99": 0.0021, "cpu": 0.34},
-        "notices": ("Links are pass-through: declared latency and bandwidth are not emulated.",),
+        "links": links_frame(links()),
+        "notices": ("The archives were not asked what they hold in the end.",),
     }
     return Run(**(settings | changes))
+
+
+def links() -> list[dict[str, object]]:
+    """What passed the link of the clinic."""
+    forth = {
+        "link": "north-main", "source": "north", "target": "main", "connections": 12, "payload": 94_680_000,
+        "wire": 98_080_110.5, "busy": 7.85, "utilisation": 0.08, "dropped": 31, "cuts": 2, "outages": 1, "resets": 1,
+    }  # fmt: skip
+    return [forth, {**forth, "source": "main", "target": "north", "payload": 81_200, "wire": 84_116.0, "busy": 0.007}]
 
 
 def no_records() -> tuple[pd.DataFrame, pd.DataFrame]:

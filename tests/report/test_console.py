@@ -24,7 +24,7 @@ def test_tables_have_units_and_the_verdict_comes_last() -> None:
         "clinical part (÷ 30)",
         "rest (network, polling, queues)",
         "288",
-        "pass-through",
+        "north-main",
     ):
         assert part in text
     assert text.rstrip().endswith("failed")

@@ -46,7 +46,7 @@ def test_the_page_tells_everything(page: str) -> None:
     for heading in ("Expectations", "Network", "Throughput", "Latency", "Operations", "Studies", "journey", "Failures"):
         assert re.search(rf"<h2>[^<]*{heading}", page)
     assert page.count("<svg") == 4
-    for text in ("two-sites", "failed", "5 of 6", "÷ 30", "pass-through", "A700H", "the disk is full"):
+    for text in ("two-sites", "failed", "5 of 6", "÷ 30", "north-main", "A700H", "the disk is full"):
         assert text in page
     assert "simlab run topology.yaml --world live --seed 1" in page
     assert "nan" not in re.sub(r"<[^>]*>", "", page).lower().split()
