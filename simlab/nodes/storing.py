@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from simlab.errors import UserError
+from simlab.studies.codecs.pixels import PixelFormat
+from simlab.studies.compression import why_not
 from simlab.studies.transfer_syntaxes import named
-from simlab.topology.model import NodeSpec
+from simlab.topology.model import NodeSpec, Topology
 
 
 def _keyword(text: str) -> str:
@@ -32,6 +34,26 @@ SyntaxName = Annotated[
 """A transfer syntax by keyword, alias or UID; the value is its keyword."""
 
 
+def why_not_in(text: str, form: PixelFormat) -> str:
+    """Why images cannot be sent in the transfer syntax that a text names; empty if they can."""
+    try:
+        return why_not(named(text), form)
+    except UserError as error:
+        return str(error)
+
+
+class Sending(NamedTuple):
+    """How a scanner sends what it acquires: where an experiment starts from."""
+
+    protocols: tuple[str, ...]
+    """What it acquires."""
+    syntaxes: tuple[str, ...]
+    """Transfer syntaxes that it may send in, that in which it keeps instances first."""
+    associations: int
+    outstanding: int
+    encode: str
+
+
 class StoringSpec(NodeSpec):
     """A node that stores at others, as SCU of C-STORE."""
 
@@ -47,6 +69,11 @@ class StoringSpec(NodeSpec):
     encode: Literal["stored", "per-instance", "pipelined"] = "stored"
     """When instances are encoded as `propose` prefers. stored: not at all; they go as they are kept where that is
     accepted. per-instance: each right before it is sent. pipelined: ahead of that, on another thread."""
+
+    def sending(self, topology: Topology) -> Sending | None:
+        """Return how the node sends what it acquires; None for one that acquires nothing."""
+        del topology
+        return None
 
 
 class ReceivingSpec(StoringSpec):

@@ -67,7 +67,7 @@ def _operations(run: Run) -> Table:
 
 def _links(run: Run) -> Table:
     """What passed each link in each direction."""
-    table = _table(("link", "from", "to"), ("connections", "payload", "utilisation", "lost", "cuts", "resets"))
+    table = _table(("link", "from", "to"), ("connections", "payload", "utilisation", "dropped", "outages", "resets"))
     for row in run.links.to_dict("records"):
         resets = Text(f"{row['resets']:,}", style="bold red" if row["resets"] else "")
         table.add_row(
@@ -76,7 +76,7 @@ def _links(run: Run) -> Table:
             format_size(row["payload"]),
             f"{row['utilisation']:.1%}",
             f"{row['dropped']:,}",
-            f"{row['cuts']:,}",
+            f"{row['outages']:,}",
             resets,
         )
     return table

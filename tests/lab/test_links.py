@@ -25,6 +25,11 @@ def two_sites(text=TINY):
     return text.replace("ae_title: CT1,", "ae_title: CT1, site: north,").replace("expect:\n", LINKS)
 
 
+def faster(text):
+    """The same with a link on which a study does not take long."""
+    return text.replace("20 Mbit/s", "500 Mbit/s")
+
+
 TWO_SITES = two_sites()
 
 
@@ -41,7 +46,7 @@ def until(condition, department):
 
 
 def test_a_run_over_a_link_counts_what_passed_it(tmp_path):
-    result = tiny_lab(TWO_SITES).run(out=tmp_path)
+    result = tiny_lab(faster(TWO_SITES)).run(out=tmp_path)
     assert result.ok
     assert not any("emulated" in notice for notice in result.run.notices)
     north, main = result.links.to_dict("records")
@@ -59,7 +64,7 @@ def test_a_run_over_a_link_counts_what_passed_it(tmp_path):
 
 def test_what_an_archive_sends_for_a_move_crosses_the_link_of_its_destination():
     text = two_sites(with_reader()).replace("ae_title: READ1,", "ae_title: READ1, site: north,")
-    result = tiny_lab(text).run()
+    result = tiny_lab(faster(text)).run()
     assert result.ok
     stores = result.summary().reset_index().query("operation == 'C-STORE'").set_index(["node", "peer"])["bytes"]
     passed = result.links.set_index("source")["payload"]
@@ -117,8 +122,7 @@ def test_pulling_the_plug_in_the_middle_of_a_study(how, tmp_path):
         department.run()
         until(lambda: passed(department.links.counters(), "forth")["payload"] > 3e6, department)
         before = passed(department.links.counters(), "forth")["payload"]
-        lasting = "3 s" if how == "stall" else "0.5 s"
-        department.links.change("north", "main", {"outage": f"{lasting}:{how}"})
+        department.links.change("north", "main", {"outage": f"3 s:{how}"})
         milestones = set()
 
         def safe():
@@ -147,7 +151,8 @@ def test_pulling_the_plug_in_the_middle_of_a_study(how, tmp_path):
         assert len(rows) == len(made)
     else:
         assert link["resets"] >= 1
-        assert len(stores) == 2, "the rest was not stored at once again"
+        # While the link is down, attempts end without a row; what was left is then stored in one train.
+        assert len([part for part in stores if len(part)]) == 2
         # One association, and no asynchronous operations: one instance was begun and not answered.
         assert [status for _, status in rows if status != 0] == [NO_STATUS]
         assert len(rows) - len(made) == 1

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simlab.nodes.fields import ProtocolName
-from simlab.nodes.storing import StoringSpec, SyntaxName
+from simlab.nodes.storing import Sending, StoringSpec, SyntaxName, why_not_in
 from simlab.studies.codecs.pixels import PixelFormat
 from simlab.studies.compression import can_encode, why_not
 from simlab.studies.instances import BITS_STORED
 from simlab.studies.protocols import PROTOCOLS
 from simlab.studies.transfer_syntaxes import ALL, named
-from simlab.topology.model import Mistake, Refers, Topology
+from simlab.topology.model import ExperimentSpec, FieldPath, Mistake, Refers, Topology
 from simlab.units import Duration
 
 IMAGES = PixelFormat(512, 512, 1, 16, BITS_STORED, signed=False, photometric="MONOCHROME2")
@@ -43,10 +43,12 @@ class ModalitySpec(StoringSpec):
     """Seconds for which the association of the N-ACTION stays open for the commitment report."""
     commit_timeout: Annotated[Duration, Field(gt=0)] = 30.0
     """Seconds after which a commitment report is no longer waited for."""
-    attempts: Annotated[int, Field(ge=1)] = 3
-    """How often storing, or asking for commitment, is tried in all."""
+    attempts: Annotated[int, Field(ge=1)] = 5
+    """How often something is tried in all. Storing begins to count anew whenever an instance got through."""
     back_off: Duration = 1.0
-    """Seconds between two attempts."""
+    """Seconds before the second attempt; twice as long before each further one."""
+    longest_back_off: Duration = 30.0
+    """Seconds between two attempts, at most."""
     protocol: ProtocolName | None = None
     """What to acquire for a worklist item that names no protocol of ours; None: such items are passed over."""
 
@@ -56,13 +58,42 @@ class ModalitySpec(StoringSpec):
             return self.procedure_steps
         return self.worklist if topology.nodes[self.worklist].kind == "worklist" else None
 
+    def sending(self, topology: Topology) -> Sending:
+        """Return how this scanner sends what is ordered from it; without known orders, any protocol of its modality."""
+        orders = getattr(topology.nodes[self.worklist], "orders", None)
+        ordered = orders.mix if orders is not None else [self.protocol] if self.protocol else PROTOCOLS
+        return Sending(
+            tuple(name for name in ordered if PROTOCOLS[name].modality == self.modality) or self._protocols,
+            tuple(dict.fromkeys((self.keep, *(self.propose or ())))),
+            self.associations,
+            self.outstanding,
+            self.encode,
+        )
+
+    def check_experiment(self, experiment: ExperimentSpec) -> Iterator[Mistake]:
+        """Yield protocols that this scanner cannot acquire, and transfer syntaxes that nobody can send in."""
+        for index, protocol in enumerate(experiment.protocol or ()):
+            yield from self._check_protocol(protocol, ("protocol", index))
+        for index, text in enumerate(experiment.syntax or ()):
+            reason = why_not_in(text, IMAGES)
+            if reason:
+                yield Mistake(("syntax", index), reason)
+
+    @property
+    def _protocols(self) -> tuple[str, ...]:
+        return tuple(name for name, protocol in PROTOCOLS.items() if protocol.modality == self.modality)
+
     def check(self, topology: Topology, name: str) -> Iterator[Mistake]:
         """Yield a protocol that this scanner cannot acquire, and transfer syntaxes in which it will never store."""
         del topology, name
         yield from self._check_syntaxes()
-        if self.protocol is not None and PROTOCOLS[self.protocol].modality != self.modality:
-            ours = ", ".join(p for p, protocol in PROTOCOLS.items() if protocol.modality == self.modality)
-            yield Mistake(("protocol",), f"{self.protocol} is not for {self.modality}; expected one of {ours}")
+        if self.protocol is not None:
+            yield from self._check_protocol(self.protocol, ("protocol",))
+
+    def _check_protocol(self, protocol: str, path: FieldPath) -> Iterator[Mistake]:
+        if protocol not in self._protocols:
+            expected = f"expected one of {', '.join(self._protocols)}"
+            yield Mistake(path, f"{protocol} is not for {self.modality}; {expected}")
 
     def _check_syntaxes(self) -> Iterator[Mistake]:
         possible = [syntax.keyword for syntax in ALL if can_encode(syntax, IMAGES)]

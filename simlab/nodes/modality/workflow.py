@@ -4,19 +4,21 @@
                                  |
                                  +--> store --> N-SET --> request commitment --> report --> delete the local copy
 
-What was not acknowledged, and what the archive does not commit to, is sent again, up to ``attempts`` times in all.
+What was not acknowledged, and what the archive does not commit to, is sent again; what got no answer is asked again.
+Between attempts the scanner backs off, longer each time: a link that is down for a while costs nothing but time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from simpy import Event
 
 from simlab.network.query import Identifier, Model, Query
-from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Stored
+from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Stored, Trouble
 from simlab.network.worklist_items import order_from_item
 from simlab.nodes.modality.spec import ModalitySpec
 from simlab.nodes.modality.steps import completed_step, created_step, discontinued_step
@@ -103,7 +105,9 @@ class Scanner:
         node.milestone("started", study.uid, f"{order.accession} {order.protocol}")
         if self.steps_to is not None:
             attributes = created_step(study, self.spec.ae_title)
-            yield network.create_step(node.name, self.steps_to, step, attributes, study=study.uid)
+            yield from self.persist(
+                partial(network.create_step, node.name, self.steps_to, step, attributes, study=study.uid)
+            )
         acquisition = node.clinical(exam_seconds(node.draws, order, get_protocol(order.protocol)))
         made = network.make(node.name, study)
         yield acquisition & made
@@ -135,20 +139,32 @@ class Scanner:
         """
         options = store_options(self.spec, associations=self.spec.associations)
         intended = self.node.env.now
-        in_vain = 0
-        for attempt in range(self.spec.attempts):
-            if attempt:
-                yield self.node.protocol(self.spec.back_off)
-                intended = self.node.env.now
+        in_vain = attempt = 0
+        while True:
             stored: Stored = yield self.node.network.store(
                 self.node.name, self.spec.store, study, options, intended=intended
             )
             in_vain += len(stored.failed)
             settled = stored.acknowledged | stored.failed
             study = study.select_instances(ref.sop_instance for ref in study if ref.sop_instance not in settled)
-            if not study.count:
+            attempt = 1 if stored.acknowledged else attempt + 1
+            if not study.count or attempt >= self.spec.attempts:
+                return in_vain + study.count
+            yield self.backed_off(attempt)
+            intended = self.node.env.now
+
+    def persist(self, ask: Callable[[], Event]) -> Steps:
+        """Ask until there is an answer, whatever it says. Returns the last outcome."""
+        for attempt in range(1, self.spec.attempts + 1):
+            outcome: Outcome = yield ask()
+            if outcome.trouble is Trouble.NONE or attempt == self.spec.attempts:
                 break
-        return in_vain + study.count
+            yield self.backed_off(attempt)
+        return outcome
+
+    def backed_off(self, attempt: int) -> Event:
+        """The wait after so many attempts in vain."""
+        return self.node.protocol(min(self.spec.back_off * 2.0 ** (attempt - 1), self.spec.longest_back_off))
 
     def end_step(self, study: Study, step: str, missing: int) -> Steps:
         """Report the performed procedure step as completed, or as discontinued if its images did not get away."""
@@ -156,8 +172,8 @@ class Scanner:
             return
         ended = self.node.scenario_time()
         attributes = discontinued_step(ended) if missing else completed_step(study, ended)
-        outcome: Outcome = yield self.node.network.set_step(
-            self.node.name, self.steps_to, step, attributes, study=study.uid
+        outcome: Outcome = yield from self.persist(
+            partial(self.node.network.set_step, self.node.name, self.steps_to, step, attributes, study=study.uid)
         )
         if outcome.ok and not missing:
             self.node.milestone("completed", study.uid)
@@ -169,7 +185,7 @@ class Scanner:
         unsafe = study
         for attempt in range(self.spec.attempts):
             if attempt:
-                yield self.node.protocol(self.spec.back_off)
+                yield self.backed_off(attempt)
             report = yield from self.ask(unsafe, archive, attempt)
             if report is None:
                 continue  # no answer says nothing about the instances: ask again, send nothing
