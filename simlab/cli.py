@@ -16,7 +16,7 @@ from simlab import __version__
 from simlab.commands.terminal import INTERRUPTED, MISTAKE, NOT_WELL, OK, complain
 from simlab.errors import GroupError, UserError
 from simlab.lab.addresses import check_ae_title, parse_address
-from simlab.lab.links import FOR_BOTH, READERS, read_address, read_outage, read_profile
+from simlab.lab.links import FOR_BOTH, READERS, read_address, read_backend, read_outage, read_profile
 from simlab.units import parse_duration, parse_rate, parse_size
 
 T = TypeVar("T")
@@ -253,10 +253,25 @@ def _add_link(added: Parser) -> None:
         help="as in 10s+3s:stall; HOW is stall, reset or refuse; may be repeated",
     )  # fmt: skip
     added.add_argument("--seed", type=int, metavar="N", help="of losses and jitter [1]")
+    added.add_argument(
+        "--backend", type=reading(read_backend), metavar="NAME",
+        help="relay, or tun: the kernel's own TCP over two network namespaces (Linux, root) [relay]",
+    )  # fmt: skip
     added.add_argument("--json", type=Path, metavar="FILE", help="write what passed there at the end")
 
 
 def _add_wan(added: Parser) -> None:
+    """Add the arguments of ``simlab wan``. What is not given is the topology's, or as its help says."""
+    added.add_argument(
+        "topology",
+        nargs="?",
+        type=Path,
+        metavar="TOPOLOGY",
+        help="what is not given is as there: in its `experiment`, its link, and the node that sends over it",
+    )
+    added.add_argument(
+        "--from", dest="sender", metavar="NODE", help="who sends [the first that stores over a link; in a topology]"
+    )
     for option, metavar, about in (
         ("protocol", "NAMES", "what is sent, one or several, separated by commas [ct-head,mr-brain]"),
         ("rtt", "TIMES", 'round trips, as in "0,10,50ms" [0,20,100ms]'),
@@ -271,23 +286,20 @@ def _add_wan(added: Parser) -> None:
         added.add_argument(f"--{option}", metavar=metavar, help=about)
     added.add_argument(
         "--to",
-        default="discard",
         metavar="WHOM",
-        help="who receives: discard (counts and lets go), archive (one of ours), or AET@HOST:PORT [discard]",
+        help="who receives: discard (counts and lets go), archive (one of ours), or AET@HOST:PORT "
+        "[the topology's external node, or discard]",
     )
     added.add_argument("--no-crossover", action="store_true", help="do not search for it")
-    added.add_argument("--instances", type=at_least(1), default=10, metavar="N", help="in a study [10]")
-    added.add_argument("--repetitions", type=at_least(1), default=3, metavar="R", help="of each combination [3]")
-    added.add_argument("--seed", type=int, default=1, metavar="N", help="of the images, and of the order [1]")
+    added.add_argument("--instances", type=at_least(1), metavar="N", help="in a study [10]")
+    added.add_argument("--repetitions", type=at_least(1), metavar="R", help="of each combination [3]")
+    added.add_argument("--seed", type=int, metavar="N", help="of the images, and of the order [1]")
     added.add_argument(
         "--congestion",
-        default="ideal",
         metavar="NAME",
         help="what TCP does when a queue is full: ideal (waits), reno or cubic (lose, and slow down) [ideal]",
     )
-    added.add_argument(
-        "--window", type=reading(some_size), default=4 * 2**20, metavar="SIZE", help="the largest TCP window [4 MiB]"
-    )
+    added.add_argument("--window", type=reading(some_size), metavar="SIZE", help="the largest TCP window [4 MiB]")
     added.add_argument(
         "--queue", type=reading(some_size), metavar="SIZE", help="before the line, each way [what fills it, or 256 KiB]"
     )

@@ -276,7 +276,8 @@ def studies_in(archive):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="how to send Ctrl-C to a process differs")
-@pytest.mark.parametrize("times", [1, 2])  # `timeout` sends its signal twice, and so do impatient people
+# `timeout` sends its signal twice, and so do impatient people.
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_ctrl_c_ends_a_run_in_good_order(start, written, tmp_path, times):
     out = tmp_path / "run"
     process = start("run", written(LONG), "--out", out, "--keep")

@@ -14,6 +14,7 @@ import pytest
 from lab.samples import free_port
 
 from simlab.cli import main
+from simlab.network.live.relay.tun import missing
 
 BOUND = 30.0
 
@@ -100,6 +101,23 @@ def test_a_profile_gives_way_to_what_is_said(echoing, tmp_path):
     assert [(outage["start"], outage["how"]) for outage in settings["outages"]] == [(100.0, "stall"), (200.0, "stall")]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_the_kernels_tcp_crosses_a_bridge(echoing, tmp_path):
+    file = tmp_path / "passed.json"
+    options = ("--latency", "20ms", "--backend", "tun", "--json", file)
+    with linked("--to", echoing, *options) as (process, address, control):
+        assert 0.08 <= asked(address) < 0.3
+        assert main(["link", "--control", control, "latency=0ms"]) == 0
+        assert asked(address) < 0.05
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=BOUND)
+    assert (process.returncode, complaints) == (0, "")
+    told = json.loads(file.read_text())["links"]["link"]
+    assert told["forth"]["payload"] == told["back"]["payload"] == 2
+    assert told["settings"]["backend"] == "tun"
+
+
 LISTEN = "127.0.0.1:0"
 TO = "127.0.0.1:104"
 
@@ -117,6 +135,12 @@ TO = "127.0.0.1:104"
         ([LISTEN, "--to", TO, "--back-loss", "100%"], 'argument --back-loss: "100%" of all segments; expected less'),
         ([LISTEN, "--to", TO, "--window", "1kB"], 'argument --window: "1kB" is too little'),
         ([LISTEN, "--to", TO, "--congestion", "cubik"], 'argument --congestion: "cubik"; did you mean "cubic"?'),
+        (
+            [LISTEN, "--to", TO, "--congestion", "ideal", "--backend", "tun"],
+            'congestion: "ideal"; expected cubic or reno with backend tun',
+        ),
+        ([LISTEN, "--to", TO, "--backend", "tap"], 'argument --backend: "tap"; expected one of relay, tun'),
+        (["--control", TO, "backend=tun"], "backend=tun: a link keeps the one it began with"),
         ([LISTEN, "--to", TO, "--profile", "5g"], 'argument --profile: "5g"; expected one of lan, metro'),
         (
             [LISTEN, "--to", TO, "--outage", "3s:stall"],

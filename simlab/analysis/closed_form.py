@@ -17,7 +17,8 @@ doubles the congestion window from 10 segments (RFC 6928) every round trip until
 w > 1 the instances of an association are one stream of bytes, of which at most min(W, w S) are on their way.
 
 *Stored* instances were encoded before: e = 0. *Per instance* each is encoded right before it is sent. *Pipelined*,
-other threads encode ahead, and the study takes as long as the slower of the two.
+others encode ahead, from the study's start on; it takes as long as the slower of the two, and nothing is sent before
+the first instance is encoded.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class EncodeMode(Enum):
     PER_INSTANCE = "per-instance"
     """Each right before it is sent, by the thread that sends."""
     PIPELINED = "pipelined"
-    """Ahead, by other threads."""
+    """Ahead, by others than who sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Way:
     outstanding: int = 1
     mode: EncodeMode = EncodeMode.STORED
     encoders: int = 1
-    """Threads that encode ahead (pipelined); per instance, each association has its own."""
+    """That encode ahead, side by side (pipelined); per instance, each association has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +213,13 @@ def study_time(path: Path, work: Work, way: Way) -> StudyTime:
     chain += (way.associations - 1) * crossing
     threads = way.encoders if way.mode is EncodeMode.PIPELINED else way.associations
     encoding = work.instances * beside / threads + once
-    if way.mode is EncodeMode.PIPELINED:
-        encoding -= work.setup + (ROUND_TRIPS - 1) * path.rtt  # it begins with the study, not with the association
+    first = 0.0
+    if way.mode is EncodeMode.PIPELINED:  # it begins with the study, not with the association
+        associating = work.setup + (ROUND_TRIPS - 1) * path.rtt
+        encoding -= associating
+        first = max(0.0, work.encoding.encode - associating)
     wire += (way.associations - 1) * crossing + max(0.0, link - chain)
-    codec += max(0.0, encoding - max(chain, link))
+    codec += max(first, encoding - max(chain, link))
     return StudyTime(start + slow_start, round_trips, wire, codec, server)
 
 

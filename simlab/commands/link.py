@@ -123,6 +123,8 @@ def passed_table(counters: Mapping[str, Any]) -> Table:
     table.caption = (
         f"the relay itself was late by {format_duration(late['p50'])} (p50), {format_duration(late['p99'])} (p99)"
     )
+    if late_bridges := [name for name, told in counters["links"].items() if not told.get("kept_up", True)]:
+        table.caption += f"; the bridge of {', '.join(late_bridges)} did not keep up: its figures are worth nothing"
     return table
 
 

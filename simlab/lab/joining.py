@@ -12,6 +12,7 @@ from simlab.lab.links import changes_between, link_settings, relay_troubles
 from simlab.network.live.directory import Peer, Ways
 from simlab.network.live.relay.relay import RelayError
 from simlab.network.live.relay.remote import LOOPBACK, RelayProcess
+from simlab.network.live.relay.tun import missing
 from simlab.topology.model import LinkSpec, Topology
 from simlab.topology.references import talks
 from simlab.wording import advice
@@ -36,6 +37,10 @@ class Joints:
     """The links of a department at work. Without links there is no relay."""
 
     def __init__(self, topology: Topology) -> None:
+        """Raise UserError for a link that this machine cannot have."""
+        for link in topology.links:
+            if link.backend == "tun" and (reason := missing()) is not None:
+                raise UserError(f"link {link.name}: {reason}")
         self._topology = topology
         self._relay: RelayProcess | None = None
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, get_args
 
 from simlab.errors import UserError
-from simlab.network.link.settings import Congestion, Direction, How, LinkSettings, Outage
+from simlab.network.link.settings import Backend, Congestion, Direction, How, LinkSettings, Outage
 from simlab.network.live.relay.relay import RelayError
 from simlab.topology.model import LinkSpec
 from simlab.topology.profiles import PROFILES, with_profile
@@ -22,21 +22,24 @@ def link_settings(spec: LinkSpec, seed: int = 1) -> LinkSettings:
     """Return what a link of a topology is, in seconds and bytes. Its first site is where ``forth`` begins."""
     forth = Direction(spec.latency, spec.jitter, spec.bandwidth, spec.loss, spec.queue)
     outages = tuple(Outage(outage.start, outage.duration, outage.how) for outage in spec.outages)
-    settings = LinkSettings(forth, forth, spec.window, spec.congestion, outages, seed)
+    settings = LinkSettings(forth, forth, spec.window, spec.congestion, outages, seed, spec.backend)
     return settings.changed({"back": spec.back.model_dump(exclude_none=True)})
 
 
 def chosen_settings(profile: str | None, figures: Mapping[str, Any]) -> LinkSettings:
     """Return the settings of a profile (without one: of a link that costs nothing) with some figures changed.
 
-    Keys are those of :meth:`LinkSettings.changed`.
+    Keys are those of :meth:`LinkSettings.changed`. Raises UserError for figures that contradict each other.
     """
     settings = LinkSettings()
     if profile is not None:
         settings = link_settings(
             LinkSpec.model_validate(with_profile({"between": ("here", "there"), "profile": profile}))
         )
-    return settings.changed(figures)
+    try:
+        return settings.changed(figures)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def read_bandwidth(text: str) -> float:
@@ -60,6 +63,11 @@ def read_window(text: str) -> int:
 def read_congestion(text: str) -> str:
     """Return a congestion control. Raises UserError."""
     return _one_of(text, get_args(Congestion))
+
+
+def read_backend(text: str) -> str:
+    """Return what a link is made of. Raises UserError."""
+    return _one_of(text, get_args(Backend))
 
 
 def read_profile(text: str) -> str:
@@ -141,6 +149,8 @@ def _read_change(key: str, value: str, settings: dict[str, Any]) -> dict[str, An
     if key == "outage":
         duration, how = _duration_and_how(value)
         return {"outage": {"how": how, "duration": duration}}
+    if key == "backend":
+        raise UserError("a link keeps the one it began with")
     side, _, figure = key.partition("-")
     if side in ("forth", "back") and figure in READERS:
         settings.setdefault(side, {})[figure] = READERS[figure](value)

@@ -171,6 +171,12 @@ def _judge_generator(department: Department, happened: Happened, links: Mapping[
             f"Invalid as a measurement: the links' relay was {relay_late * 1000:.0f} ms late (99th percentile). "
             "Lower the load or use a faster machine."
         )
+    for name, told in links.get("links", {}).items():
+        if not told.get("kept_up", True):
+            happened.notices.append(
+                f"Invalid as a measurement: the bridge of packets of link {name} did not keep up "
+                f"({told['late']['p99'] * 1000:.1f} ms late, 99th percentile). Lower the load or use a faster machine."
+            )
     if lag > LATE:
         happened.notices.append(
             f"Invalid as a measurement: simlab itself ran {lag * 1000:.0f} ms late (99th percentile), "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from simlab.records import DIMSE_OPERATIONS, LOCAL_OPERATIONS
 from simlab.topology.model import FieldPath, Mistake, NodeSpec, Topology
-from simlab.topology.references import references
+from simlab.topology.references import references, store_paths
 from simlab.wording import advice, shown
 
 OPERATIONS = (*DIMSE_OPERATIONS, *LOCAL_OPERATIONS)
@@ -27,6 +27,8 @@ def check(topology: Topology) -> list[Mistake]:
         mistakes += _joins(topology)
         for name, spec in topology.nodes.items():
             mistakes += [Mistake(("nodes", name, *path), message) for path, message in spec.check(topology, name)]
+        if not mistakes and topology.experiment is not None:
+            mistakes += [Mistake(("experiment", *path), message) for path, message in _experiment(topology)]
     return mistakes
 
 
@@ -108,6 +110,22 @@ def _expectations(topology: Topology) -> Iterator[Mistake]:
         if expectation.operation and expectation.operation not in OPERATIONS:
             message = _unknown("operation", expectation.operation, OPERATIONS)
             yield Mistake(("expect", index, "operation"), message)
+
+
+def _experiment(topology: Topology) -> Iterator[Mistake]:
+    experiment = topology.experiment
+    assert experiment is not None
+    senders = {path.source: path for path in store_paths(topology)}
+    if experiment.from_ is not None and experiment.from_ not in topology.nodes:
+        yield Mistake(("from",), _unknown("node", experiment.from_, senders or topology.nodes))
+    elif not senders:
+        yield Mistake((), "no node stores over a link; expected one whose `store` is at another site")
+    elif experiment.from_ is not None and experiment.from_ not in senders:
+        expected = f"expected one of {', '.join(senders)}"
+        yield Mistake(("from",), f"{experiment.from_} does not store over a link; {expected}")
+    else:
+        sender = topology.nodes[experiment.from_ or next(iter(senders))]
+        yield from sender.check_experiment(experiment)
 
 
 def _unknown(what: str, name: str, options: Iterable[str]) -> str:

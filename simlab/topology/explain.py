@@ -104,7 +104,8 @@ def _keys(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
     annotation: Any = model
     for step in location:
         annotation = _inside(annotation, step)
-    return [key for member in _members(annotation) for key in getattr(member, "model_fields", ())]
+    fields = (field for member in _members(annotation) for field in getattr(member, "model_fields", {}).items())
+    return [info.alias or name for name, info in fields]
 
 
 def _inside(annotation: Any, step: str | int) -> Any:

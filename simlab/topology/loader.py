@@ -132,5 +132,5 @@ _Dumper.add_representer(str, _represent_text)
 
 def resolve_yaml(topology: Topology) -> str:
     """Return the topology as YAML with every default spelt out. It loads to an equal topology."""
-    plain: dict[str, Any] = topology.model_dump(mode="json", exclude_none=True)
+    plain: dict[str, Any] = topology.model_dump(mode="json", exclude_none=True, by_alias=True)
     return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -143,6 +143,11 @@ class NodeSpec(Frozen):
         del topology, name  # the kinds that need them override this
         return iter(())
 
+    def check_experiment(self, experiment: ExperimentSpec) -> Iterator[Mistake]:
+        """Yield what is wrong with an experiment in which this node sends. Paths start at the experiment."""
+        del experiment
+        return iter(())
+
 
 class BackSpec(Frozen):
     """What is different in a link's direction from its second site to its first; the rest is as in the other one."""
@@ -185,9 +190,17 @@ class LinkSpec(Frozen):
     """Bytes that TCP has under way on a connection, at most."""
     congestion: Literal["ideal", "reno", "cubic"] = "cubic"
     """TCP's congestion control; ``ideal`` never reduces its window, and waits where the others lose."""
+    backend: Literal["relay", "tun"] = "relay"
+    """``relay`` models TCP. ``tun`` has the kernel's own cross the link, over two network namespaces (Linux, root)."""
     back: BackSpec = BackSpec()
     """What is different from the second site to the first."""
     outages: tuple[OutageSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _kernel_knows(self) -> Self:
+        if self.backend == "tun" and self.congestion == "ideal":
+            raise ValueError('congestion: "ideal"; expected cubic or reno with backend tun')
+        return self
 
     @property
     def name(self) -> str:
@@ -223,6 +236,41 @@ class Expectation(Frozen):
         return self
 
 
+class ExperimentSpec(Frozen):
+    """What ``simlab wan`` varies, and its levels: studies are sent in every combination of them.
+
+    What is left out is as in the rest of the topology: the link's figures, and how the node sends that is named.
+    """
+
+    from_: Annotated[NodeName | None, Field(alias="from")] = None
+    """Who sends, over the link to where it stores. None: the first node that stores over a link."""
+    protocol: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """What is sent. None: all that the node acquires."""
+    noise: Annotated[tuple[Annotated[float, Field(ge=0, le=100)], ...], Field(min_length=1)] | None = None
+    """Of the images, as multiples of the protocol's own."""
+    rtt: Annotated[tuple[Duration, ...], Field(min_length=1)] | None = None
+    """Round trips in seconds."""
+    bandwidth: Annotated[tuple[Annotated[Bandwidth, Field(gt=0)], ...], Field(min_length=1)] | None = None
+    """Each way, in bytes per second."""
+    syntax: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Transfer syntaxes, by any of their names; the others are compared with the first."""
+    associations: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1)] | None = None
+    outstanding: Annotated[tuple[Annotated[int, Field(ge=0, le=65535)], ...], Field(min_length=1)] | None = None
+    """Instances that may wait for their response on one association; 0 for any number."""
+    encode: Annotated[tuple[Literal["stored", "per-instance", "pipelined"], ...], Field(min_length=1)] | None = None
+    crossover_rtt: Annotated[tuple[Duration, ...], Field(min_length=1)] | None = None
+    """Round trips at which the bandwidth is searched for up to which a transfer syntax pays; None: the smallest."""
+    crossovers: bool = True
+    """Whether to search for it."""
+    to: Literal["discard", "archive"] | None = None
+    """Who receives: somebody who counts and lets go, or an archive of ours. None: the node itself where it is an
+    external one, else discard."""
+    instances: Annotated[int, Field(ge=1)] | None = None
+    """In a study."""
+    repetitions: Annotated[int, Field(ge=1)] | None = None
+    """Of each combination."""
+
+
 class Topology(Frozen):
     """A scenario: what exists, for how long it runs, and what is expected of it."""
 
@@ -243,6 +291,7 @@ class Topology(Frozen):
     nodes: dict[NodeName, SerializeAsAny[NodeSpec]]
     links: tuple[LinkSpec, ...] = ()
     expect: tuple[Expectation, ...] = ()
+    experiment: ExperimentSpec | None = None
 
     def link(self, site: str, other: str) -> LinkSpec | None:
         """Return the link that joins two sites, in whichever order it names them; None within a site."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from simlab.topology.model import NodeSpec, Refers, Topology
+from simlab.topology.model import LinkSpec, NodeSpec, Refers, Topology
 
 
 class Reference(NamedTuple):
@@ -37,3 +37,23 @@ def talks(topology: Topology) -> tuple[tuple[str, str], ...]:
         for reference in references(spec):
             pairs.setdefault(frozenset((name, reference.target)), (name, reference.target))
     return tuple(pairs.values())
+
+
+class StorePath(NamedTuple):
+    """A way on which studies cross a link."""
+
+    source: str
+    """The node that stores."""
+    target: str
+    link: LinkSpec
+    forward: bool
+    """Whether they go from the link's first site to its second."""
+
+
+def store_paths(topology: Topology) -> Iterator[StorePath]:
+    """Yield the ways from a node to its ``store`` at another site, in the order of the file."""
+    for source, spec in topology.nodes.items():
+        for reference in references(spec):
+            link = topology.link(spec.site, topology.nodes[reference.target].site)
+            if reference.field == "store" and link is not None:
+                yield StorePath(source, reference.target, link, link.between[0] == spec.site)

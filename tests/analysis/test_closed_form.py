@@ -164,3 +164,14 @@ def test_the_crossover_follows_from_the_encoder_s_speed_and_the_ratio():
 def test_bisection_finds_a_change_of_sign(place):
     assert find_crossover(lambda bandwidth: place - bandwidth, place / 50, place * 70) == pytest.approx(place, rel=1e-3)
     assert find_crossover(lambda bandwidth: bandwidth + place, 1.0, 1e6) is None
+
+
+def test_pipelined_nothing_is_sent_before_the_first_instance_is_encoded():
+    """On a slow line the others are encoded meanwhile, and associating hides some of the first."""
+    encoding, way = Encoding(5e5, 0.03, 0.04), Way(1, 1, EncodeMode.PIPELINED, 2)
+    for rtt, shown in ((0.0, 0.02), (0.004, 0.012), (0.02, 0.0)):
+        line = Path(rtt, 10 * MEGABIT)
+        stored = study_time(line, Work(10, Encoding(5e5), 0.0, 0.01), Way())
+        ahead = study_time(line, Work(10, encoding, 0.0, 0.01), way)
+        assert isclose(ahead.total - stored.total, shown, abs_tol=1e-9)
+        assert isclose(ahead.codec, shown, abs_tol=1e-9)

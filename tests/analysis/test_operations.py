@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.fake_run import CT_IMAGE, EXPLICIT_LITTLE, fake_run, no_records
@@ -25,6 +25,7 @@ def batch(*transfers: tuple[float, float, int, int]) -> InstanceBatch:
     return InstanceBatch("live", "a", "b", "1.2", rows)
 
 
+@settings(max_examples=40, deadline=None)  # most of the time goes into DataFrames
 @given(st.lists(st.floats(0.001, 1000), min_size=1, max_size=50))
 def test_percentiles_are_those_of_numpy(latencies: list[float]) -> None:
     table = operations_table(records_frame(map(echo, latencies)), instances_frame([]), seconds=10.0)

@@ -10,6 +10,7 @@ from lab.samples import TINY, free_port, tiny_lab, tiny_topology, with_reader
 from simlab.errors import GroupError, UserError
 from simlab.lab.department import Department, Staging
 from simlab.lab.joining import fronted
+from simlab.network.live.relay.tun import missing
 from simlab.network.query import Level, Query
 from simlab.network.seam import NO_STATUS
 
@@ -112,10 +113,17 @@ def test_a_link_is_changed_from_either_end():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["stall", "reset"])
-def test_pulling_the_plug_in_the_middle_of_a_study(how, tmp_path):
+@pytest.mark.parametrize(
+    ("how", "backend"),
+    [
+        ("stall", "relay"),
+        ("reset", "relay"),
+        pytest.param("stall", "tun", marks=pytest.mark.skipif(missing() is not None, reason=str(missing()))),
+    ],
+)
+def test_pulling_the_plug_in_the_middle_of_a_study(how, backend, tmp_path):
     """A stall is survived; after a reset the modality stores the rest again. Either way the archive holds all, once."""
-    topology = tiny_topology(TWO_SITES)
+    topology = tiny_topology(TWO_SITES.replace("20 Mbit/s}", f"20 Mbit/s, backend: {backend}}}"))
     everything = Query({"StudyInstanceUID": "", "NumberOfStudyRelatedInstances": ""}, level=Level.STUDY)
     batches = []
     with Department(topology, Staging(tmp_path)) as department:

@@ -22,6 +22,7 @@ from simlab.errors import GroupError, UserError
 from simlab.lab.echo import echo
 from simlab.lab.wan.bench import Bench, Settings
 from simlab.lab.wan.corpus import Corpus, make_corpus
+from simlab.lab.wan.encoders import Encoders
 from simlab.lab.wan.receiver import ReceiverProcess
 from simlab.lab.wan.receiver import receiver as receiver_of
 from simlab.lab.wan.sending import Shipment, alike_uid, send_study
@@ -43,6 +44,12 @@ def mr():
 def receiver():
     with ReceiverProcess() as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    with Encoders(2) as processes:
+        yield processes
 
 
 # ---- what is sent
@@ -90,9 +97,9 @@ def test_what_is_called_lossless_and_is_not_ends_it(mr):
 
 @pytest.mark.parametrize("mode", list(EncodeMode))
 @pytest.mark.parametrize(("associations", "outstanding"), [(1, 1), (2, 1), (1, 4), (3, 0)])
-def test_everything_arrives_however_it_is_sent(mr, receiver, mode, associations, outstanding):
+def test_everything_arrives_however_it_is_sent(mr, receiver, encoders, mode, associations, outstanding):
     before = receiver.counted()
-    shipped = send_study(Shipment(receiver.peer, mr, "jpegls", associations, outstanding, mode))
+    shipped = send_study(Shipment(receiver.peer, mr, "jpegls", associations, outstanding, mode, encoders))
     assert (shipped.stored, shipped.troubles) == (4, [])
     assert shipped.sent_bytes == sum(map(len, mr.encoded("jpegls").stored))
     wait_until(lambda: receiver.counted().instances == before.instances + 4, "all instances")
@@ -198,7 +205,7 @@ def test_a_small_experiment_from_end_to_end(tmp_path):
         "wan.csv", "wan.json", "wan.parquet", "wan.html", "crossovers.csv", "crossovers.jsonl",
     }  # fmt: skip
     assert pd.read_parquet(tmp_path / "wan.parquet").equals(result.table)
-    assert "explicit" in repr(result.heat_map().svg())
+    assert "jpegls" in result.heat_map().svg()
     assert any(what.startswith("measuring mr-brain") and total > done > 0 for what, done, total in told)
 
     told.clear()

@@ -21,7 +21,13 @@ pytestmark = pytest.mark.peers
 DISAGREES_WITH_ITSELF = "Warning - Different information entities for attribute - Element=<AccessionNumber>"
 
 
-@pytest.fixture(scope="module", params=PROTOCOLS)
+SLOW = "ct-chest"
+"""Has twice as many instances as any other; tests of templates look at one of each of its series."""
+
+every_protocol = [pytest.param(name, marks=pytest.mark.slow) if name == SLOW else name for name in PROTOCOLS]
+
+
+@pytest.fixture(scope="module", params=every_protocol)
 def folder(request, tmp_path_factory):
     """A study with all that is derived from it: one folder per series."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -1,6 +1,7 @@
 """Data sets in and out of bytes: what no codec touches."""
 
 import zlib
+from functools import cache
 from io import BytesIO
 
 import pytest
@@ -143,11 +144,16 @@ def test_pixels_must_be_as_the_transfer_syntax_wants_them():
         write_data_set(instance, EXPLICIT)
 
 
+@cache
+def knee(syntax):
+    return write_data_set(make_instance(study("mr-knee"), 3, Draws(1)), syntax)
+
+
 @settings(max_examples=60)
 @given(data=st.data())
 @pytest.mark.parametrize("syntax", UNCOMPRESSED, ids=str)
 def test_a_data_set_cut_short_is_told(syntax, data):
-    whole = write_data_set(make_instance(study("mr-knee"), 3, Draws(1)), syntax)
+    whole = knee(syntax)
     encoded = whole[: data.draw(st.integers(30, 3000))]  # behind Specific Character Set, which pydicom reads at once
     try:
         read = read_data_set(encoded, syntax)

@@ -150,7 +150,7 @@ def test_generating_again_gives_the_same_bytes_and_another_number_another_patien
     assert not set(one) & set(other)
 
 
-@pytest.mark.parametrize("alias", ["implicit", "deflated", "jpegls", "j2k-lossy"])
+@pytest.mark.parametrize("alias", ["implicit", pytest.param("deflated", marks=pytest.mark.slow), "jpegls", "j2k-lossy"])
 def test_a_study_is_generated_in_any_transfer_syntax(alias, tmp_path):
     syntax = named(alias)
     this = generate("mr-knee", tmp_path, syntax=syntax)

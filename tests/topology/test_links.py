@@ -75,6 +75,11 @@ def test_what_a_link_says_itself_is_closest_then_its_profile_then_defaults():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            ", congestion: ideal, backend: tun",
+            'f:8: links[0]: congestion: "ideal"; expected cubic or reno with backend tun',
+        ),
+        (", backend: tap", 'f:8: links[0].backend: "tap"; expected one of relay, tun'),
         (", profile: 5g", 'f:8: links[0].profile: "5g"; expected one of lan, metro, dsl, 4g, satellite, vpn'),
         (", loss: 0.1", 'f:8: links[0].loss: expected a share such as "0.1 %", not 0.1'),
         (", loss: 100 %", 'f:8: links[0].loss: "100 %"; expected less than 1'),

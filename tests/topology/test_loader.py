@@ -289,7 +289,7 @@ def test_shipped_topologies(path):
 
 
 def test_there_are_shipped_topologies():
-    assert {"clinic", "orthanc", "walk"} <= {path.stem for path in TOPOLOGIES}
+    assert {"clinic", "orthanc", "walk", "wan"} <= {path.stem for path in TOPOLOGIES}
 
 
 @given(

@@ -23,17 +23,18 @@ from simlab.analysis.closed_form import EncodeMode, Encoding, Path, StudyTime, W
 from simlab.analysis.experiment import Cell, Measurement, Trial
 from simlab.errors import GroupError
 from simlab.lab.wan.corpus import Corpus, make_corpus
+from simlab.lab.wan.encoders import Encoders, result
 from simlab.lab.wan.line import Line, Passed
 from simlab.lab.wan.receiver import DISCARD, receiver
-from simlab.lab.wan.sending import Shipment, Shipped, send_study
+from simlab.lab.wan.sending import CALLING, Shipment, Shipped, send_study
 from simlab.studies.tiny import TINY
 from simlab.studies.transfer_syntaxes import EXPLICIT
 
 CALIBRATION_ROUNDS = 5
 SAMPLE = 8
 """Instances that are encoded and decoded for calibration."""
-PAUSE = 0.005, 0.05
-"""Least and most seconds between two instances in calibration; a round trip, if that is in between."""
+LONGEST_PAUSE = 0.05
+"""Seconds between two instances in calibration, at most: caches get no colder."""
 SMALL = 20
 """Tiny instances in a round of calibration."""
 
@@ -65,9 +66,11 @@ class Settings:
     queue: int | None
     """Bytes that may wait for the line; None for what the link takes by itself."""
     encoders: int
-    """Threads that encode ahead (pipelined)."""
+    """Processes that encode ahead (pipelined)."""
     to: str = DISCARD
     """Who receives: ``discard``, a receiver that counts and lets go; ``archive``, one of ours; or AET@HOST:PORT."""
+    calling: str = CALLING
+    """AE title of the sender."""
 
 
 class Bench:
@@ -82,6 +85,7 @@ class Bench:
         self._run = "" if settings.to == DISCARD else secrets.token_hex(8)
         """Whoever keeps instances gets new ones every time."""
         self._sent = 0
+        self._encoders: Encoders | None = None
         self._overheads: dict[int, tuple[float, float]] = {}
         try:
             peer = self._stack.enter_context(receiver(settings.to))
@@ -145,31 +149,51 @@ class Bench:
             self._decode_cpu[key] = (time.thread_time() - cpu) / len(some)
         return self._decode_cpu[key]
 
-    def encoding(self, cell: Cell) -> Encoding:
+    def encoding(self, cell: Cell, block: int) -> Encoding:
         """What a cell's transfer syntax makes of an instance, and how long that takes now: measured at each call.
 
-        On a machine that has other things to do as well, what was measured a minute ago is of little use.
+        On a machine that has other things to do as well, what was measured a minute ago is of little use. Between two
+        instances it waits as long as a response would take: meanwhile others use the caches, which makes a fast encoder
+        up to half as slow again.
         """
         encoded = self.corpus(cell.protocol, cell.noise).encoded(cell.syntax)
         if cell.encode == EncodeMode.STORED.value or encoded.syntax is EXPLICIT:
             return Encoding(encoded.size, 0.0)
+        if cell.encode == EncodeMode.PIPELINED.value:
+            return Encoding(encoded.size, *self._encode_ahead(cell))
         count = self.settings.instances
         seconds = []
-        pause = min(max(cell.rtt, PAUSE[0]), PAUSE[1])
+        server, _ = self.overheads(block)
+        pause = min(instance_time(self._path(cell), encoded.size, server), LONGEST_PAUSE)
         for number in range(min(count, SAMPLE) + 1):
-            time.sleep(pause)  # while a device waits for a response, others use the caches
+            time.sleep(pause)
             began = time.perf_counter()
             encoded.encode(number % count)
             seconds.append(time.perf_counter() - began)
-        pipelined = cell.encode == EncodeMode.PIPELINED.value
-        threads = self.settings.encoders if pipelined else cell.associations
         together = fmean(seconds[1:])
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
+        if cell.associations > 1:
+            with ThreadPoolExecutor(cell.associations) as pool:
                 began = time.perf_counter()
                 list(pool.map(encoded.encode, range(count)))
-                together = (time.perf_counter() - began) * threads / count
+                together = (time.perf_counter() - began) * cell.associations / count
         return Encoding(encoded.size, fmean(seconds[1:]), together)
+
+    def _encode_ahead(self, cell: Cell) -> tuple[float, float]:
+        """Seconds of an instance in a process that encodes ahead: by itself, and of each while all of them are busy."""
+        corpus, encoders = self.corpus(cell.protocol, cell.noise), self.encoders
+        encoders.prepare(corpus, cell.syntax)
+        places = range(min(self.settings.instances, SAMPLE * encoders.count))
+        began = time.perf_counter()
+        done = [result(future) for future in [encoders.submit(corpus, cell.syntax, place) for place in places]]
+        together = (time.perf_counter() - began) * encoders.count / len(places)
+        return fmean(one.wall for one in done), together
+
+    @property
+    def encoders(self) -> Encoders:
+        """The processes that encode ahead; started when they are first asked for."""
+        if self._encoders is None:
+            self._encoders = self._stack.enter_context(Encoders(self.settings.encoders))
+        return self._encoders
 
     def predict(self, cell: Cell, encoding: Encoding, block: int) -> StudyTime:
         """The study by the closed form."""
@@ -205,7 +229,7 @@ class Bench:
                 cell.associations,
                 cell.outstanding,
                 EncodeMode(cell.encode),
-                self.settings.encoders,
+                self.encoders if cell.encode == EncodeMode.PIPELINED.value else None,
                 timeout,
             )
         )
@@ -228,7 +252,7 @@ class Bench:
         corpus = self.corpus(cell.protocol, cell.noise)
         decode = self.decode_cpu(cell.protocol, cell.noise, cell.syntax)
         server, _ = self.overheads(trial.repetition)
-        encoding = self.encoding(cell)
+        encoding = self.encoding(cell, trial.repetition)
         predicted = self.predict(cell, encoding, trial.repetition)
         calibrated = encoding.beside if cell.encode == EncodeMode.PIPELINED.value else encoding.encode
         before = self._line.counters()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import accumulate
 from threading import Lock
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from simlab.draws import Draws
 from simlab.errors import GroupError
@@ -51,6 +52,34 @@ class Instance:
         return PixelFormat.of(made), bytes(made.PixelData)
 
 
+class Spot(NamedTuple):
+    """Where an instance lies among all data sets of its corpus, one behind the other. Bytes from their start."""
+
+    start: int
+    end: int
+    pixels: int
+    """Where its Pixel Data start; they end with it."""
+    form: PixelFormat
+
+
+def encode_again(spot: Spot, data_sets: memoryview, syntax: str) -> bytes:
+    """Encode an instance of a corpus: the items of its Pixel Data, or the whole data set where there are none.
+
+    Raises CodecError if it cannot be done.
+    """
+    target = named(syntax)
+    if target.encapsulated:
+        return items(spot.form, data_sets[spot.pixels : spot.end], target)
+    return transcode(bytes(data_sets[spot.start : spot.end]), EXPLICIT.uid, target.uid)
+
+
+def items(form: PixelFormat, pixels: bytes | memoryview, syntax: TransferSyntax) -> bytes:
+    """Encapsulated Pixel Data of one frame (PS3.5 section A.4). Raises CodecError."""
+    (frame,) = form.split(pixels)
+    encoded = CODECS[syntax.codec].encode(frame, form, DEFAULT_OPTIONS)
+    return _item(_NO_OFFSET) + _item(encoded) + _END_OF_ITEMS
+
+
 class Encoded:
     """All instances of a corpus in one transfer syntax: encoded once, and as often again as somebody asks.
 
@@ -80,16 +109,17 @@ class Encoded:
     def encode(self, place: int) -> Parts:
         """Encode one of the instances. Called from any thread."""
         if self.syntax.encapsulated:
-            return self._headers[place], self._items(place)
+            return self.parts(place, self._items(place))
         if self.syntax is EXPLICIT:
             return (self._instances[place].data_set,)
-        return (transcode(self._instances[place].data_set, EXPLICIT.uid, self.syntax.uid),)
+        return self.parts(place, transcode(self._instances[place].data_set, EXPLICIT.uid, self.syntax.uid))
+
+    def parts(self, place: int, encoded: bytes) -> Parts:
+        """The data set of an instance, with what :func:`encode_again` made of it."""
+        return (self._headers[place], encoded) if self.syntax.encapsulated else (encoded,)
 
     def _items(self, place: int) -> bytes:
-        form, pixels = self._instances[place].pixels
-        codec = CODECS[self.syntax.codec]
-        (frame,) = form.split(pixels)
-        return _item(_NO_OFFSET) + _item(codec.encode(frame, form, DEFAULT_OPTIONS)) + _END_OF_ITEMS
+        return items(*self._instances[place].pixels, self.syntax)
 
     def decode(self, place: int) -> None:
         """Decode one of the instances: its codec alone.
@@ -117,6 +147,16 @@ class Corpus:
     def payload(self) -> int:
         """Bytes of all data sets as they were made."""
         return sum(len(instance.data_set) for instance in self.instances)
+
+    @cached_property
+    def spots(self) -> tuple[Spot, ...]:
+        """Where each instance lies among all data sets, one behind the other."""
+        ends = list(accumulate(len(instance.data_set) for instance in self.instances))
+        found = []
+        for instance, end in zip(self.instances, ends, strict=True):
+            form, pixels = instance.pixels
+            found.append(Spot(end - len(instance.data_set), end, end - len(pixels), form))
+        return tuple(found)
 
     @property
     def sop_classes(self) -> tuple[str, ...]:

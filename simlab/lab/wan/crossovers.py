@@ -24,6 +24,9 @@ FILE = "crossovers.jsonl"
 LEAST, MOST = 1e6 / 8, 4e9 / 8
 """Bytes per second: beyond these nothing is searched. The relay itself carries little more."""
 
+GUESS = 200e6 / 8
+"""Bytes per second: where a crossover may be, before anything is known of it."""
+
 PROBE_TIME = 1.0
 """Seconds for which one transfer syntax is measured at a probe, at least; short studies are repeated."""
 
@@ -85,13 +88,13 @@ def find(bench: Bench, cell: Cell, default: str, repetitions: int, seed: int) ->
     cells = replace(cell, syntax=default), cell
     seen: list[list[Encoding]] = [[], []]
 
-    def calibrate() -> list[Encoding]:
+    def calibrate(bandwidth: float) -> list[Encoding]:
         for known, one in zip(seen, cells, strict=True):
-            known.append(bench.encoding(one))
+            known.append(bench.encoding(replace(one, bandwidth=bandwidth), 0))
         return [Encoding(known[0].size, *_mean(known)) for known in seen]
 
-    def predict() -> tuple[float, float]:
-        one, other = calibrate()
+    def predict(near: float) -> tuple[float, float]:
+        one, other = calibrate(min(max(near, LEAST), MOST))
         mode, encoders = EncodeMode(cell.encode), bench.settings.encoders
         long = crossover_bandwidth(one, other, mode, rtt=cell.rtt, encoders=encoders)
 
@@ -103,7 +106,7 @@ def find(bench: Bench, cell: Cell, default: str, repetitions: int, seed: int) ->
         return crossing or (inf if gained(MOST) > 0 else 0.0), long
 
     def measure(bandwidth: float) -> Probe:
-        calibrate()
+        calibrate(bandwidth)
         here = [replace(one, bandwidth=bandwidth) for one in cells]
         expected = min(bench.predict(one, known[-1], 0).total for one, known in zip(here, seen, strict=True))
         wanted = min(max(repetitions, 2, ceil(PROBE_TIME / expected)), MOST_REPETITIONS)
@@ -116,9 +119,11 @@ def find(bench: Bench, cell: Cell, default: str, repetitions: int, seed: int) ->
             ratios.append(log(times[default] / times[cell.syntax]))
         return Probe(bandwidth, tuple(ratios))
 
-    first, _ = predict()
+    first, _ = predict(GUESS)
+    for known in seen:
+        known.clear()  # it was measured with pauses as at another bandwidth
     crossing = bisect(measure, first if 0 < first < inf else MOST, least=LEAST, most=MOST, seed=seed)
-    return _told(cell, default, crossing, predict(), seen)
+    return _told(cell, default, crossing, predict(crossing.bandwidth), seen)
 
 
 def _mean(known: list[Encoding]) -> tuple[float, float]:

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias, TypeVar
 from simlab.analysis.closed_form import EncodeMode
 from simlab.analysis.experiment import Design
 from simlab.errors import UserError
-from simlab.lab.addresses import parse_address
+from simlab.lab.addresses import check_ae_title, parse_address
 from simlab.lab.wan.bench import Settings
 from simlab.lab.wan.receiver import ARCHIVE, DISCARD
+from simlab.lab.wan.sending import CALLING
 from simlab.network.live.sending.train import MOST_OUTSTANDING
 from simlab.studies.compression import why_not
 from simlab.studies.templates import TEMPLATES
@@ -38,10 +39,17 @@ DEFAULTS: dict[str, Levels] = {
 }
 """Levels of the factors unless others are asked for: less than ten minutes on a laptop."""
 
-INSTANCES = 10
-REPETITIONS = 3
-CONGESTION = "ideal"
-WINDOW = 4 * 2**20
+SETTINGS: dict[str, Any] = {
+    "instances": 10,
+    "repetitions": 3,
+    "seed": 1,
+    "congestion": "ideal",
+    "window": 4 * 2**20,
+    "queue": None,
+    "to": DISCARD,
+    "calling": CALLING,
+}
+"""Everything else, unless something else is asked for."""
 
 CONGESTIONS = ("ideal", "reno", "cubic")
 MODES = tuple(mode.value for mode in EncodeMode)
@@ -49,7 +57,7 @@ MODES = tuple(mode.value for mode in EncodeMode)
 
 def make_design(
     levels: dict[str, Levels | None], *, instances: int, repetitions: int, seed: int, congestion: str, window: int,
-    queue: int | None, to: str = DISCARD,
+    queue: int | None, to: str = DISCARD, calling: str = CALLING,
 ) -> tuple[Design, Settings]:  # fmt: skip
     """The design that was asked for. Raises UserError, in one line, for what cannot be."""
     asked = {**DEFAULTS, **{name: given for name, given in levels.items() if given is not None}}
@@ -60,8 +68,9 @@ def make_design(
         raise UserError(f"unknown congestion {shown(congestion)}: {advice(congestion, CONGESTIONS)}")
     if to not in (DISCARD, ARCHIVE):
         parse_address(to)
+    check_ae_title(calling)
     encoders = max(1, min(2, (os.cpu_count() or 2) - 1))
-    settings = Settings(instances, seed, congestion, window, queue, encoders, to)
+    settings = Settings(instances, seed, congestion, window, queue, encoders, to, calling)
     design = Design(
         protocol=_words("protocol", asked, lambda text: _one_of("protocol", text, TEMPLATES)),
         noise=_words("noise", asked, _noise),

@@ -8,24 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from simlab.analysis.closed_form import EncodeMode
 from simlab.analysis.experiment import Cell, Design, Table, Trial
 from simlab.errors import CodecError, UserError
+from simlab.lab.lab import Lab
 from simlab.lab.wan.bench import Bench, Settings
 from simlab.lab.wan.crossovers import PROBE_TIME, Found, find, questions
-from simlab.lab.wan.options import (
-    CONGESTION,
-    INSTANCES,
-    REPETITIONS,
-    WINDOW,
-    Levels,
-    make_design,
-)
-from simlab.lab.wan.receiver import DISCARD
+from simlab.lab.wan.options import SETTINGS, Levels, make_design
 from simlab.lab.wan.result import WanResult
+from simlab.lab.wan.scenario import read_scenario
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
+from simlab.topology.model import Topology
 from simlab.units import DURATION
 
 Watch: TypeAlias = Callable[[str, float, float], None]
@@ -42,7 +37,9 @@ _GUESS = 0.02
 
 
 def wan(
+    topology: Topology | Lab | str | Path | None = None,
     *,
+    sender: str | None = None,
     protocol: Levels | None = None,
     noise: Levels | None = None,
     rtt: Levels | None = None,
@@ -51,54 +48,62 @@ def wan(
     associations: Levels | None = None,
     outstanding: Levels | None = None,
     encode: Levels | None = None,
-    instances: int = INSTANCES,
-    repetitions: int = REPETITIONS,
-    seed: int = 1,
-    congestion: str = CONGESTION,
-    window: int = WINDOW,
+    instances: int | None = None,
+    repetitions: int | None = None,
+    seed: int | None = None,
+    congestion: str | None = None,
+    window: int | None = None,
     queue: int | None = None,
-    to: str = DISCARD,
+    to: str | None = None,
+    calling: str | None = None,
     crossover_rtt: Levels | None = None,
-    crossovers: bool = True,
+    crossovers: bool | None = None,
     out: str | Path | None = None,
     watch: Watch = lambda _what, _done, _total: None,
 ) -> WanResult:
     """Send studies over links, live, in one transfer syntax and another, and tell what that took.
 
     Factors take one level or several: ``rtt="0,10,50 ms"``, ``rtt=[0.01, "50 ms"]``, ``associations=[1, 4]``; without
-    any, ``simlab.lab.wan.options.DEFAULTS``. The first ``syntax`` is the default one that the others are compared with.
+    any, the topology's, or ``simlab.lab.wan.options.DEFAULTS``. The first ``syntax`` is the default one that the others
+    are compared with.
     ``encode`` is ``stored``, ``per-instance`` or ``pipelined``, ``noise`` a multiple of the protocol's own. Each of
     ``repetitions`` measures every combination once, in an order drawn by the ``seed``. ``congestion`` (``ideal``,
     ``reno``, ``cubic``), ``window`` and ``queue`` (bytes) are the link's. Unless ``crossovers`` is false, the bandwidth
     up to which each transfer syntax pays is searched for, at the smallest round trip or at ``crossover_rtt``.
 
     ``to`` is who receives: ``discard``, a receiver that counts and lets go; ``archive``, one of simlab's; or an AE that
-    is there, as AET@HOST:PORT, whose own time for an instance then counts as the server's.
+    is there, as AET@HOST:PORT, whose own time for an instance then counts as the server's. ``calling`` is
+    the sender's AE title.
+
+    With a ``topology`` (a file, or what one was loaded into) everything that is not given is as it says: in its
+    ``experiment``; else as the link has it, and the node that sends over it: ``sender``, or the first one.
 
     With ``out`` everything is kept in that folder, and a run that is called again goes on where it was interrupted.
     Ctrl-C ends it; the result holds what there is. Raises UserError for what cannot be, in one line, GroupError if a
     process of the lab fails.
     """
-    levels = {
+    given: dict[str, Any] = {
         "protocol": protocol, "noise": noise, "rtt": rtt, "bandwidth": bandwidth, "syntax": syntax,
         "associations": associations, "outstanding": outstanding, "encode": encode,
+        "instances": instances, "repetitions": repetitions, "seed": seed, "congestion": congestion, "window": window,
+        "queue": queue, "to": to, "calling": calling, "crossover_rtt": crossover_rtt, "crossovers": crossovers,
     }  # fmt: skip
-    design, settings = make_design(
-        levels, instances=instances, repetitions=repetitions, seed=seed, congestion=congestion, window=window,
-        queue=queue, to=to,
-    )  # fmt: skip
+    if sender is not None and topology is None:
+        raise UserError(f"sender {sender}: expected a topology that has it")
+    asked = read_scenario(topology, sender).options if topology is not None else {}
+    asked |= {name: value for name, value in given.items() if value is not None}
+    searches = asked.pop("crossovers", True)
+    at = asked.pop("crossover_rtt", None)
+    others = {name: asked.pop(name, usual) for name, usual in SETTINGS.items()}
+    design, settings = make_design(asked, **others)
     rtts: tuple[float, ...] = (min(design.rtt),)
-    if crossover_rtt is not None:
-        rtts = make_design(
-            {**levels, "rtt": crossover_rtt}, instances=instances, repetitions=repetitions, seed=seed,
-            congestion=congestion, window=window, queue=queue,
-        )[0].rtt  # fmt: skip
+    if at is not None:
+        rtts = make_design({**asked, "rtt": at}, **others)[0].rtt
     folder = Path(out) if out is not None else None
     table, found = Table.open(design, folder), Found(folder)
-    asked = list(questions(design, rtts)) if crossovers else []
     run = _Run(design, settings, table, found, watch)
     with _without_collections():
-        complete = run.everything(asked)
+        complete = run.everything(list(questions(design, rtts)) if searches else [])
     result = WanResult(design, settings, table.frame(design), found.frame(), complete=complete, path=folder)
     if folder is not None:
         result.save(folder)

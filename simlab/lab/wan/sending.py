@@ -5,24 +5,27 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import count, islice
+from functools import partial
+from itertools import count
+from queue import SimpleQueue
 from typing import TypeVar
 
 from simlab.analysis.closed_form import EncodeMode
+from simlab.errors import GroupError
 from simlab.lab.sender import STORED
 from simlab.lab.wan.corpus import Corpus, Parts
+from simlab.lab.wan.encoders import Encoders, result
 from simlab.network.live.directory import Peer
 from simlab.network.live.sending.association import Requestor, contexts_for
 from simlab.network.live.sending.drive import run
 from simlab.network.live.sending.train import Outgoing, Train
 from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import StoreStatus, Trouble
-from simlab.studies.transfer_syntaxes import named
+from simlab.studies.transfer_syntaxes import EXPLICIT, named
 from simlab.studies.uids import derive_uid
 
 T = TypeVar("T")
@@ -30,7 +33,7 @@ T = TypeVar("T")
 CALLING = "SIMLAB_WAN"
 
 LOOK_AHEAD = 4
-"""Instances that each encoder may be ahead of the sending (pipelined)."""
+"""Instances for each association that may be encoded, or be waiting for it, ahead of their sending (pipelined)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,13 @@ class Shipment:
     associations: int = 1
     outstanding: int = 1
     mode: EncodeMode = EncodeMode.STORED
-    encoders: int = 2
-    """Threads that encode ahead (pipelined)."""
+    encoders: Encoders | None = None
+    """Processes that encode ahead: needed for pipelined."""
     timeout: float = 30.0
     """Bounds each wait for the peer, in seconds."""
     run: str = ""
     """Enters the SOP Instance UIDs, for a peer that knows instances again; empty: they are the same every time."""
+    calling: str = CALLING
 
 
 @dataclass(slots=True)
@@ -79,10 +83,11 @@ def alike_uid(uid: str, run: str) -> str:
 class _Encoder:
     """Encodes instances of a corpus, by their places in it, and keeps the time. Called from any thread."""
 
-    def __init__(self, corpus: Corpus, syntax: str, run: str) -> None:
-        self._corpus = corpus
-        self._encoded = corpus.encoded(syntax)
-        self._run = run
+    def __init__(self, shipment: Shipment) -> None:
+        self._corpus, self._syntax = shipment.corpus, shipment.syntax
+        self._encoded = shipment.corpus.encoded(shipment.syntax)
+        self._run = shipment.run
+        self._encoders = shipment.encoders
         self.seconds: list[float] = []
         self.cpu: list[float] = []
 
@@ -97,6 +102,21 @@ class _Encoder:
         self.cpu.append(time.thread_time() - cpu)
         self.seconds.append(time.perf_counter() - began)
         return self._outgoing(place, parts)
+
+    def begin(self, place: int) -> Callable[[], Outgoing]:
+        """Have an instance encoded elsewhere. What is returned waits for it."""
+        if self._encoded.syntax is EXPLICIT:
+            return lambda: self.encode(place)
+        assert self._encoders is not None
+        future = self._encoders.submit(self._corpus, self._syntax, place)
+
+        def take() -> Outgoing:
+            done = result(future)
+            self.cpu.append(done.cpu)
+            self.seconds.append(done.wall)
+            return self._outgoing(place, self._encoded.parts(place, done.encoded))
+
+        return take
 
     def _outgoing(self, place: int, parts: Parts) -> Outgoing:
         reference = self._corpus.instances[place].reference
@@ -119,31 +139,52 @@ class _Shared(Iterator[T]):
             return next(self._items)
 
 
-class _Ahead:
-    """Instances that a pool encodes ahead; a bounded number of them waits to be sent."""
+def _raise(error: Exception) -> Outgoing:
+    raise error
 
-    def __init__(self, total: int, encoder: _Encoder, encoders: int) -> None:
-        self._places = iter(range(total))
+
+class _Ahead(Iterator[Outgoing]):
+    """Instances that are encoded elsewhere, ahead of their sending: in their order, for whichever thread asks.
+
+    A thread of its own hands them out to be encoded, since that takes long enough to be missed by one that sends.
+    """
+
+    def __init__(self, places: Iterator[int], encoder: _Encoder, most: int) -> None:
+        self._places = places
         self._encoder = encoder
-        self._pool = ThreadPoolExecutor(encoders, "encoder")
-        self._begun = _Shared(self._begin_in_turn(self._begin(encoders * LOOK_AHEAD)))
+        self._room = threading.Semaphore(most)
+        self._begun: SimpleQueue[Callable[[], Outgoing] | None] = SimpleQueue()
+        self._closed = False
+        self._handing_out = threading.Thread(target=self._hand_out, name="ahead", daemon=True)
+        self._handing_out.start()
 
-    def _begin_in_turn(self, begun: list[Future[Outgoing]]) -> Iterator[Future[Outgoing]]:
-        waiting = deque(begun)
-        while waiting:
-            waiting.extend(self._begin(1))
-            yield waiting.popleft()
+    def _hand_out(self) -> None:
+        try:
+            for place in self._places:
+                self._room.acquire()
+                if self._closed:
+                    break
+                self._begun.put(self._encoder.begin(place))
+        except GroupError as error:
+            self._begun.put(partial(_raise, error))
+        finally:
+            self._begun.put(None)
 
-    def _begin(self, some: int) -> list[Future[Outgoing]]:
-        return [self._pool.submit(self._encoder.encode, place) for place in islice(self._places, some)]
-
-    def outgoing(self) -> Iterator[Outgoing]:
-        """The instances for one association, as they get ready."""
-        return (encoded.result() for encoded in self._begun)
+    def __next__(self) -> Outgoing:
+        take = self._begun.get()
+        if take is None:
+            self._begun.put(None)  # for the others
+            raise StopIteration
+        try:
+            return take()
+        finally:
+            self._room.release()
 
     def close(self) -> None:
-        """Let go of what is not needed any more."""
-        self._pool.shutdown(cancel_futures=True)
+        """Begin with nothing more."""
+        self._closed = True
+        self._room.release()
+        self._handing_out.join()
 
 
 def send_study(shipment: Shipment) -> Shipped:
@@ -153,12 +194,14 @@ def send_study(shipment: Shipment) -> Shipped:
     """
     stopped = threading.Event()
     corpus, mode = shipment.corpus, shipment.mode
-    encoder, total = _Encoder(corpus, shipment.syntax, shipment.run), len(corpus.instances)
+    encoder, places = _Encoder(shipment), iter(range(len(corpus.instances)))
+    if mode is EncodeMode.PIPELINED and shipment.encoders is not None:
+        shipment.encoders.prepare(corpus, shipment.syntax)
     contexts = [(sop_class, named(shipment.syntax).uid) for sop_class in corpus.sop_classes]
 
     def send(outgoing: Iterator[Outgoing]) -> Train:
         requestor = Requestor.open(
-            CALLING,
+            shipment.calling,
             shipment.peer,
             contexts_for(contexts),
             timeout=shipment.timeout,
@@ -172,7 +215,11 @@ def send_study(shipment: Shipment) -> Shipped:
         )
         # A device that encodes each instance right before it sends it does not begin with the next one meanwhile.
         train.ahead = False
-        run(train)
+        try:
+            run(train)
+        except BaseException:
+            requestor.close(abort=True)
+            raise
         requestor.unhitch(train)
         return train
 
@@ -183,13 +230,13 @@ def send_study(shipment: Shipment) -> Shipped:
         stack.callback(gc.enable)
         began, cpu = time.perf_counter(), time.process_time()
         if mode is EncodeMode.PIPELINED:
-            ahead = _Ahead(total, encoder, shipment.encoders)
+            ahead = _Ahead(places, encoder, shipment.associations * LOOK_AHEAD)
             stack.callback(ahead.close)
-            sources = [ahead.outgoing() for _ in range(shipment.associations)]
+            sources: list[Iterator[Outgoing]] = [ahead] * shipment.associations
         else:
-            places = _Shared(iter(range(total)))
             make = encoder.stored if mode is EncodeMode.STORED else encoder.encode
-            sources = [map(make, places) for _ in range(shipment.associations)]
+            shared = _Shared(places)
+            sources = [(make(place) for place in shared) for _ in range(shipment.associations)]
         futures = [threads.submit(send, source) for source in sources]
         try:
             wait(futures)

@@ -17,6 +17,7 @@ LEAST_QUEUE = 256 * 1024
 """Bytes of queue that a direction has at least, unless told otherwise."""
 
 Congestion: TypeAlias = Literal["ideal", "reno", "cubic"]
+Backend: TypeAlias = Literal["relay", "tun"]
 How: TypeAlias = Literal["stall", "reset", "refuse"]
 
 
@@ -61,6 +62,13 @@ class LinkSettings:
     congestion: Congestion = "cubic"
     outages: tuple[Outage, ...] = ()
     seed: int = 1
+    backend: Backend = "relay"
+    """``relay`` models TCP, everywhere. ``tun``: the kernel's TCP, over a bridge of packets (Linux, root)."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no kernel's TCP can be."""
+        if self.backend == "tun" and self.congestion == "ideal":
+            raise ValueError('congestion: "ideal"; expected cubic or reno with backend tun')
 
     def queue(self, direction: Direction) -> float:
         """Bytes that may wait for the line of a direction; infinite where the line takes no time."""
@@ -101,7 +109,7 @@ class LinkSettings:
 
 
 _OF_A_DIRECTION = {entry.name for entry in fields(Direction)}
-_OF_A_LINK = {"window", "congestion", "outages", "seed"}
+_OF_A_LINK = {"window", "congestion", "outages", "seed", "backend"}
 
 
 def _direction(before: Direction, changes: Mapping[str, Any]) -> Direction:

@@ -67,7 +67,7 @@ class PixelFormat(NamedTuple):
         """Of one frame that is not compressed."""
         return self.rows * self.columns * self.samples * self.allocated // 8
 
-    def split(self, pixels: bytes) -> list[Frame]:
+    def split(self, pixels: bytes | memoryview) -> list[Frame]:
         """The frames of native Pixel Data (PS3.5 section 8.1).
 
         Raises CodecError if they are not as many bytes as the format says.

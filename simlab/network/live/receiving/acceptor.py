@@ -18,7 +18,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 
 from simlab.network.live.receiving.accepted import Accepted
-from simlab.network.live.receiving.handlers import Handlers, storage_syntaxes, support
+from simlab.network.live.receiving.handlers import Handlers, storage_syntaxes, supported
 from simlab.network.live.receiving.handover import Setup
 from simlab.network.live.receiving.receivers import Receivers
 from simlab.network.live.receiving.reception import Receiving
@@ -77,13 +77,6 @@ Bug = Callable[[BaseException], None]
 """Told of an exception that no peer can be blamed for."""
 
 
-class _Contexts(list[Any]):
-    """Supported contexts, shared by all associations: pynetdicom only reads them."""
-
-    def __deepcopy__(self, memo: Any) -> _Contexts:
-        return self
-
-
 class Acceptor:
     """A listening AE."""
 
@@ -103,9 +96,12 @@ class Acceptor:
             self.entity.require_calling_aet = list(listening.known_callers) or [listening.ae_title]
         self.syntaxes = frozenset(listening.syntaxes)
         """In which instances are stored here."""
-        support(self.entity, server.offers, listening.syntaxes)
-        self.contexts = _Contexts(self.entity.supported_contexts)
-        self.contexts_to_retrieve = self.contexts if not listening.accept else self._contexts_to_retrieve()
+        self.contexts = supported(server.offers, listening.syntaxes)
+        self.contexts_to_retrieve = (
+            supported(server.offers, storage_syntaxes(default_syntax=listening.default_syntax))
+            if listening.accept
+            else self.contexts
+        )
         """For whoever means to receive on its own association (C-GET): what is accepted there, it may get."""
         self.handlers = list(Handlers(server, self._name))
         self.receiving = Receiving(server.storage, self._deliver) if server.storage else None
@@ -144,11 +140,6 @@ class Acceptor:
     def established(self) -> int:
         """How many associations there are."""
         return sum(accepted.association.is_established for accepted in self.associations)
-
-    def _contexts_to_retrieve(self) -> _Contexts:
-        entity = new_entity(self.listening.ae_title, self.idle_timeout)
-        support(entity, self._server.offers, storage_syntaxes(default_syntax=self.listening.default_syntax))
-        return _Contexts(entity.supported_contexts)
 
     def _deliver(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
         self._server.take(instance, examined, respond)

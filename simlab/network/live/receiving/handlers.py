@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from pydicom import Dataset
@@ -149,8 +150,20 @@ def storage_syntaxes(accept: Sequence[str] = (), *, default_syntax: bool = True)
     return accepted if accept else tuple(syntax for syntax in accepted if syntax != DEFAULT_SYNTAX)
 
 
-def support(entity: AE, offers: Iterable[Offer], syntaxes: Sequence[str] = STORAGE_SYNTAXES) -> None:
-    """Add the presentation contexts of what a node offers; ``syntaxes`` are those of instances, and of nothing else."""
+class Contexts(list[Any]):
+    """Supported contexts, shared by all associations: pynetdicom only reads them."""
+
+    def __deepcopy__(self, memo: Any) -> Contexts:
+        return self
+
+
+@cache
+def supported(offers: frozenset[Offer], syntaxes: tuple[str, ...] = STORAGE_SYNTAXES) -> Contexts:
+    """The presentation contexts of what a node offers; ``syntaxes`` are those of instances, and of nothing else.
+
+    Made once for all nodes that offer the same: pynetdicom checks some thousand UIDs each time.
+    """
+    entity = AE()
     entity.add_supported_context(VERIFICATION, QUERY_SYNTAXES)
     if Offer.STORAGE in offers:
         # Both roles: whoever retrieves with C-GET receives, and so takes the SCP role on its own association.
@@ -169,3 +182,4 @@ def support(entity: AE, offers: Iterable[Offer], syntaxes: Sequence[str] = STORA
     if Offer.COMMITMENT_REPORTS in offers:
         # The archive requests this association and proposes itself as SCP (PS3.4 section J.3.1).
         entity.add_supported_context(STORAGE_COMMITMENT, QUERY_SYNTAXES, scu_role=True, scp_role=True)
+    return Contexts(entity.supported_contexts)

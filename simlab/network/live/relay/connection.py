@@ -32,11 +32,11 @@ def hang_up(sock: socket.socket, *, reset: bool) -> None:
     sock.close()
 
 
-def prepare(sock: socket.socket, link: Link) -> None:
-    """Set what every socket of the relay has."""
+def prepare(sock: socket.socket, *, small: bool) -> None:
+    """Set what every socket of the relay has. ``small``: it buffers little."""
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if not link.clear:
+    if small:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
 
@@ -167,12 +167,14 @@ class Relayed:
     first waits for the round trip that connecting takes, and if nobody listens at the other end, a reset comes instead.
     """
 
+    dial_timeout = DIAL_TIMEOUT
+
     def __init__(self, loop: Loop, link: Link, sock: socket.socket, target: Any, *, reverse: bool) -> None:
         self._loop = loop
         self._link = link
         self._target = target
         self._reverse = reverse
-        prepare(sock, link)
+        self._admit(sock)
         self._caller = End(loop, sock, self._broken, self._half_done)
         self._called: End | None = None
         self._flows: tuple[Flow, ...] = ()
@@ -180,6 +182,16 @@ class Relayed:
         self._closed = False
         link.connections.add(self)
         link.set_up(self._request)
+
+    def _admit(self, sock: socket.socket) -> None:
+        """Prepare the caller's socket."""
+        prepare(sock, small=not self._link.clear)
+
+    def _open(self, family: socket.AddressFamily) -> socket.socket:
+        """Return a socket to call with."""
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        prepare(sock, small=not self._link.clear)
+        return sock
 
     def _request(self) -> None:
         """The request for a connection goes out."""
@@ -199,8 +211,11 @@ class Relayed:
         if self._closed:
             return
         family, address = self._target
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        prepare(sock, self._link)
+        try:
+            sock = self._open(family)
+        except OSError:
+            self._fail()
+            return
         self._called = End(self._loop, sock, self._broken, self._half_done)
         try:
             sock.connect(address)
@@ -210,7 +225,7 @@ class Relayed:
             self._fail()
             return
         self._loop.watch(sock, EVENT_WRITE, self._dialled)
-        self._loop.at(self._loop.now() + DIAL_TIMEOUT, self._give_up)
+        self._loop.at(self._loop.now() + self.dial_timeout, self._give_up)
 
     def _give_up(self) -> None:
         if not self._flows:

@@ -22,6 +22,7 @@ from simlab.network.live.receiving.descriptors import raise_descriptor_limit
 from simlab.network.live.relay.control import ControlListener
 from simlab.network.live.relay.loop import Loop
 from simlab.network.live.relay.relay import Relay
+from simlab.network.live.relay.tun import TunUnavailableError
 
 
 def main() -> int:
@@ -55,6 +56,9 @@ def main() -> int:
     gc.set_threshold(100_000, 50, 50)
     try:
         loop.run()
+    except TunUnavailableError as error:
+        print(f"simlab: {error}", file=sys.stderr, flush=True)
+        return 1
     finally:
         control.close()
         relay.close()

@@ -6,7 +6,7 @@ import contextlib
 import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -16,6 +16,8 @@ from simlab.network.link.link import Link
 from simlab.network.link.settings import LinkSettings
 from simlab.network.live.relay.connection import BUFFER, Relayed
 from simlab.network.live.relay.loop import Loop
+from simlab.network.live.relay.tun import TunUnavailableError
+from simlab.network.live.relay.tun_link import TunLink
 
 BACKLOG = 1024
 PAUSE = 0.1
@@ -44,10 +46,16 @@ class Relay:
         return self._links[name]
 
     def add_link(self, name: str, settings: LinkSettings) -> None:
-        """Add a link. Raises RelayError if the name is taken."""
+        """Add a link. Raises RelayError if the name is taken, or this machine has no such links."""
         if name in self._links:
             raise RelayError(f'a second link "{name}"')
-        self._links[name] = Link(self._loop, name, settings)
+        if settings.backend == "relay":
+            self._links[name] = Link(self._loop, name, settings)
+            return
+        try:
+            self._links[name] = TunLink(self._loop, name, settings)
+        except TunUnavailableError as error:
+            raise RelayError(f"link {name}: {error}") from error
 
     def listen(self, name: str, at: tuple[str, int], to: tuple[str, int], *, reverse: bool = False) -> tuple[str, int]:
         """Take connections at an address, and relay them to another; return where it listens.
@@ -70,16 +78,29 @@ class Relay:
         except OSError as error:
             listener.close()
             raise RelayError(f"cannot listen at {at[0]}:{at[1]}: {error.strerror or error}") from error
+        if isinstance(link, TunLink):
+            here, there = (1, 0) if reverse else (0, 1)
+            try:
+                far = link.listen(there)
+            except OSError as error:
+                listener.close()
+                raise RelayError(f"cannot listen on the bridge of link {name}: {error.strerror or error}") from error
+            self._serve(far, partial(link.give, there, target))
+            self._serve(listener, partial(link.take, here, far.getsockname()))
+        else:
+            self._serve(listener, partial(Relayed, self._loop, link, target=target, reverse=reverse))
+        return str(listener.getsockname()[0]), int(listener.getsockname()[1])
+
+    def _serve(self, listener: socket.socket, take: Callable[[socket.socket], object]) -> None:
         listener.setblocking(False)
         self._listeners.append(listener)
-        self._take_in(listener, partial(self._accept, listener, link, target, reverse))
-        return str(listener.getsockname()[0]), int(listener.getsockname()[1])
+        self._take_in(listener, partial(self._accept, listener, take))
 
     def _take_in(self, listener: socket.socket, accept: Any) -> None:
         if listener in self._listeners:
             self._loop.watch(listener, EVENT_READ, accept)
 
-    def _accept(self, listener: socket.socket, link: Link, target: Any, reverse: bool, _: int) -> None:
+    def _accept(self, listener: socket.socket, take: Callable[[socket.socket], object], _: int) -> None:
         while True:
             try:
                 sock, _address = listener.accept()
@@ -87,10 +108,10 @@ class Relay:
                 return
             except OSError:
                 self._loop.watch(listener, 0, self._pass)
-                again = partial(self._accept, listener, link, target, reverse)
+                again = partial(self._accept, listener, take)
                 self._loop.at(self._loop.now() + PAUSE, self._take_in, listener, again)
                 return
-            Relayed(self._loop, link, sock, target, reverse=reverse)
+            take(sock)
 
     def _pass(self, _: int) -> None:
         """Nothing to do."""
@@ -101,13 +122,23 @@ class Relay:
             link.begin(self._loop.now() + after)
 
     def counters(self) -> dict[str, Any]:
-        """What passed so far: by link and direction, and how late the relay itself was. Seconds and bytes."""
+        """What passed so far: by link and direction, and how late the relay itself was. Seconds and bytes.
+
+        Lateness is that of the latest timers, or a bridge's if that was later. Links over one have a ``kept_up``.
+        """
         elapsed = self._loop.now() - self._started
-        late = sorted(self._loop.lateness)
+        ordered = sorted(self._loop.lateness)
+        late = {name: _quantile(ordered, share) for name, share in (("p50", 0.5), ("p99", 0.99))}
+        try:
+            bridges = {name: link.told() for name, link in self._links.items() if isinstance(link, TunLink)}
+        except TunUnavailableError as error:
+            raise RelayError(str(error)) from error
+        for told in bridges.values():
+            late = {name: max(seconds, told["late"][name]) for name, seconds in late.items()}
         return {
             "elapsed": elapsed,
             "cpu": time.process_time(),
-            "lateness": {name: _quantile(late, share) for name, share in (("p50", 0.5), ("p99", 0.99))},
+            "lateness": late,
             "links": {
                 name: {
                     "forth": _counted(link.forth),
@@ -117,6 +148,7 @@ class Relay:
                     "resets": link.resets,
                     "down": link.down,
                     "settings": link.settings.as_json(),
+                    **bridges.get(name, {}),
                 }
                 for name, link in self._links.items()
             },
@@ -131,6 +163,8 @@ class Relay:
         for link in self._links.values():
             for connection in list(link.connections):
                 connection.reset()
+            if isinstance(link, TunLink):
+                link.close()
 
     # ---- what others ask for
 
@@ -155,15 +189,18 @@ class Relay:
         return {}
 
     def _change(self, link: Link, message: Mapping[str, Any]) -> None:
+        if message.get("settings", {}).get("backend", link.settings.backend) != link.settings.backend:
+            raise RelayError("backend: a link keeps the one it began with")
         try:
-            link.change(message.get("settings", {}))
-        except ValueError as error:
+            if message.get("settings"):
+                link.change(message["settings"])
+            if message.get("up"):
+                link.up()
+            if "outage" in message:
+                outage = message["outage"]
+                link.interrupt(outage["how"], math.inf if outage["duration"] is None else float(outage["duration"]))
+        except (ValueError, TunUnavailableError) as error:
             raise RelayError(str(error)) from error
-        if message.get("up"):
-            link.up()
-        if "outage" in message:
-            outage = message["outage"]
-            link.interrupt(outage["how"], math.inf if outage["duration"] is None else float(outage["duration"]))
 
 
 def _counted(lane: Lane) -> dict[str, float]:

@@ -7,7 +7,8 @@ drop-tail queue are the bridge's, for each direction and each packet.
 The bridge is a process of its own: ``python -m simlab.network.live.relay.tun SETTINGS``, where
 ``SETTINGS`` is ``{"link": as of LinkSettings.as_json(), "segments": 0}``. It says
 ``{"namespaces": [...], "addresses": [...]}`` once it carries packets, takes a line of JSON at a time
-(``{"settings": SETTINGS}`` or ``{"report": true}``) and answers each with one. It ends when its standard input does.
+(``{"settings": SETTINGS}``, ``{"down": true}``, or ``{"report": true}``, which also begins the next report) and answers
+each with one. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from simlab.network.link.settings import LinkSettings
+from simlab.network.live.relay.namespaces import NAMESPACES
 
 ADDRESSES = ("10.99.83.1", "10.99.83.2")
 """Of the two ends. Every bridge has the same: its namespaces see nothing else."""
 
 DEVICE = Path("/dev/net/tun")
-NAMESPACES = Path("/run/netns")
 
-START_BOUND, STOP_BOUND = 20.0, 5.0
+START_BOUND, ANSWER_BOUND, STOP_BOUND = 20.0, 5.0, 5.0
 """Seconds."""
 
 LATE = 0.5e-3
@@ -112,7 +113,7 @@ def unable(settings: LinkSettings) -> str | None:
     if settings.congestion not in kernel:
         return f"congestion {settings.congestion}: with backend: tun it is the kernel's, one of {', '.join(kernel)}"
     if settings.outages:
-        return "outages are not possible with backend: tun"
+        return "outages: a bridge of packets schedules none; expected a link over it to do so"
     return None
 
 
@@ -208,9 +209,18 @@ class TunBridge:
         self._ask(f'{{"settings": {self._settings_as_json(settings)}}}')
         self.settings = settings
 
-    def report(self) -> TunReport:
-        """What has been carried since the last report, or the start."""
-        return TunReport.from_json(self._ask('{"report": true}'))
+    def plug(self, *, down: bool) -> None:
+        """Lose everything, both ways, what is on its way included; or stop that. Raises TunUnavailableError."""
+        self._ask(json.dumps({"down": down}))
+
+    def report(self, *, begin: bool = True) -> TunReport:
+        """What has been carried since this report began; ``begin`` the next one. Raises TunUnavailableError."""
+        return TunReport.from_json(self._ask(json.dumps({"report": begin})))
+
+    @property
+    def alive(self) -> bool:
+        """Whether it carries packets at all."""
+        return self._process.poll() is None
 
     def _settings_as_json(self, settings: LinkSettings) -> str:
         return json.dumps({"link": settings.as_json(), "segments": self.segments})
@@ -220,7 +230,7 @@ class TunBridge:
         with suppress(OSError):
             self._process.stdin.write(request + "\n")
             self._process.stdin.flush()
-        return self._hear(START_BOUND)
+        return self._hear(ANSWER_BOUND)
 
     def _hear(self, seconds: float) -> dict[str, Any]:
         try:

@@ -18,8 +18,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from fcntl import ioctl
 from pathlib import Path
@@ -28,14 +27,8 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from simlab.network.link.settings import Direction, LinkSettings
-from simlab.network.live.relay.tun import (
-    ADDRESSES,
-    DEVICE,
-    NAMESPACES,
-    Carried,
-    TunReport,
-    remove,
-)
+from simlab.network.live.relay.namespaces import inside
+from simlab.network.live.relay.tun import ADDRESSES, DEVICE, Carried, TunReport, remove
 
 MTU = 1500
 NAME = "wan0"
@@ -82,6 +75,7 @@ class Way:
         self._free = 0.0
         """When the line has sent all that was given to it."""
         self._last = 0.0
+        self._down = False
         self.change(direction, queue, draws)
         self.clear()
 
@@ -94,6 +88,13 @@ class Way:
         self._loss = direction.loss
         self._draw = draws.random
 
+    def plug(self, *, down: bool) -> None:
+        """Lose everything from now on, and what is on its way; or stop that."""
+        self._down = down
+        if down:
+            self.lost += len(self.waiting)
+            self.waiting.clear()
+
     def clear(self) -> None:
         """Begin a report."""
         self.packets = self.bytes = self.dropped = self.lost = 0
@@ -102,7 +103,7 @@ class Way:
 
     def read(self, now: float) -> int:
         """Take what the device has, up to a batch; how many packets that were."""
-        waiting, source, seconds, loss = self.waiting, self.source, self._seconds, self._loss
+        waiting, source, seconds, loss = self.waiting, self.source, self._seconds, 1.0 if self._down else self._loss
         for number in range(_BATCH):
             try:
                 packet = os.read(source, _LONGEST)
@@ -167,6 +168,7 @@ class Bridge:
         self._devices: list[int] = []
         self._ways: list[Way] = []
         self._heard = b""
+        self._configured: tuple[int, str, int] | None = None
 
     def __enter__(self) -> Self:
         for number in _ENDING:
@@ -241,8 +243,15 @@ class Bridge:
                     _say({"trouble": f"a bridge of packets: {error}"})
                 else:
                     _say({})
+            elif "down" in request:
+                for way in self._ways:
+                    way.plug(down=request["down"])
+                _say({})
             else:
-                _say(asdict(self._report()))
+                report = asdict(self._report())
+                if request["report"]:
+                    self._begin_report()
+                _say(report)
         return bool(read)
 
     def _plans(self) -> list[tuple[Direction, float, Random]]:
@@ -257,9 +266,7 @@ class Bridge:
         overrun = sum(map(_overrun, self.names))
         seconds = time.monotonic() - self._began
         forth, back = (way.carried() for way in self._ways)
-        report = TunReport(forth, back, seconds, self._busy / seconds, overrun - self._overrun)
-        self._begin_report()
-        return report
+        return TunReport(forth, back, seconds, self._busy / seconds, overrun - self._overrun)
 
     def _begin_report(self) -> None:
         self._began, self._busy = time.monotonic(), 0.0
@@ -272,20 +279,24 @@ class Bridge:
     def _configure(self) -> None:
         """Set the kernel's TCP: what it has learnt from one connection must not help the next."""
         settings = self.settings
-        room = max(2 * settings.window, 256 * 1024)  # the kernel counts what it needs for itself, about as much
+        segments = self._segments or (4 if self._is_fast() else 1)
+        if (wanted := (settings.window, settings.congestion, segments)) == self._configured:
+            return  # packets wait while this is done
+        self._configured = None
+        room = 2 * settings.window  # the kernel counts what it needs for itself, about as much
         values = {
             "ipv4/tcp_no_metrics_save": "1",
-            "ipv4/tcp_rmem": f"4096 131072 {room}",
-            "ipv4/tcp_wmem": f"4096 16384 {room}",
+            "ipv4/tcp_rmem": f"4096 {min(131072, room)} {room}",
+            "ipv4/tcp_wmem": f"4096 16384 {max(room, 256 * 1024)}",
         }
-        segments = self._segments or (4 if self._is_fast() else 1)
         for name, address in zip(self.names, ADDRESSES, strict=True):
-            with _inside(name):
+            with inside(name):
                 for key, value in values.items():
                     Path("/proc/sys/net", key).write_text(value)
             _ip("-n", name, "link", "set", NAME, "gso_max_segs", f"{segments}")
             # By the route, since a namespace's default may only be one that the machine allows to everybody.
             _ip("-n", name, "route", "replace", _NETWORK, "dev", NAME, "src", address, "congctl", settings.congestion)
+        self._configured = wanted
 
     def _is_fast(self) -> bool:
         directions = self.settings.forth, self.settings.back
@@ -307,26 +318,9 @@ def _ip(*words: str) -> None:
         raise OSError(f"ip {' '.join(words)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
 
 
-@contextmanager
-def _inside(namespace: str) -> Iterator[None]:
-    """Have this thread in a namespace."""
-    with Path("/proc/thread-self/ns/net").open("rb") as home, (NAMESPACES / namespace).open("rb") as there:
-        _enter(there.fileno())
-        try:
-            yield
-        finally:
-            _enter(home.fileno())
-
-
-def _enter(descriptor: int) -> None:
-    if _libc.setns(descriptor, 0):
-        number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")
-
-
 def _make_device(namespace: str) -> int:
     """A TUN device in a namespace: packets with what the kernel would tell a network card of them, checksums undone."""
-    with _inside(namespace):
+    with inside(namespace):
         device = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         ioctl(device, _TUNSETIFF, struct.pack("16sH22x", NAME.encode(), _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR))
         ioctl(device, _TUNSETOFFLOAD, _TUN_F_CSUM | _TUN_F_TSO4)
@@ -337,7 +331,7 @@ def _make_device(namespace: str) -> int:
 
 def _overrun(namespace: str) -> int:
     """Packets that a device had no room for (``/proc/net/dev``, the twelfth number)."""
-    with _inside(namespace):
+    with inside(namespace):
         for line in Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines():
             name, _, numbers = line.partition(":")
             if name.strip() == NAME:
