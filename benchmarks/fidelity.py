@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -50,6 +51,8 @@ REPEATING = 420.0
 """Seconds after which no cell is measured more often than it must, so that the whole ends."""
 WARM_UP = 3
 """Instances that go over each way before anything is timed."""
+RESTING = 0.02
+"""Seconds between two instances when it is measured what the ends cost."""
 WIDTH_OF_A_FILE = 200
 COST = "cost"
 
@@ -130,11 +133,14 @@ def bench(*, quick: bool, say: Callable[[str], None]) -> Iterator[Bench]:
 
 
 def _baselines(direct: DirectRoute, templates: Mapping[Kind, Path]) -> tuple[dict[Kind, float], dict[Kind, Baseline]]:
-    """Sizes, and what the ends cost: an instance of 1 kB costs both of them what any does, but for its bytes."""
+    """Sizes, and what the ends cost: an instance of 1 kB costs both of them what any does, but for its bytes.
+
+    The processors rest between two instances, as they do while a link carries one: waking up is part of what it costs.
+    """
     for path in templates.values():
         direct.transfer(path, WARM_UP)
     runs = {kind: [direct.transfer(path, 100) for _ in range(3)] for kind, path in templates.items()}
-    server = sorted(run.p50 for run in runs[Kind.TINY])[1]
+    server = median(direct.transfer(templates[Kind.TINY], 50, interval=RESTING).p50 for _ in range(3))
     sizes = {kind: done[0].bytes / 100 for kind, done in runs.items()}
     return sizes, {kind: Baseline(server, sorted(run.outside for run in done)[1]) for kind, done in runs.items()}
 

@@ -125,8 +125,8 @@ class _Ends:
         self._sender = sender
         self._host = host
 
-    def send(self, port: int, template: Path, count: int, associations: int) -> dict[str, Any]:
-        job = {"template": str(template), "host": self._host, "port": port, "count": count}
+    def send(self, port: int, template: Path, count: int, associations: int, interval: float = 0.0) -> dict[str, Any]:
+        job = {"template": str(template), "host": self._host, "port": port, "count": count, "interval": interval}
         said = self._sender.ask_json(json.dumps({**job, "associations": associations}))
         if said["trouble"]:
             raise FailedError(said["trouble"])
@@ -209,9 +209,9 @@ class DirectRoute:
     def change(self, settings: LinkSettings) -> None:
         """See Route; this one cannot be any link."""
 
-    def transfer(self, template: Path, count: int, associations: int = 1) -> Transfer:
-        """See Route."""
-        return _as_transfer(self._ends.send(self._port, template, count, associations), {})
+    def transfer(self, template: Path, count: int, associations: int = 1, interval: float = 0.0) -> Transfer:
+        """See Route. ``interval``: seconds from one instance to the next, at least; 0 as fast as may be."""
+        return _as_transfer(self._ends.send(self._port, template, count, associations, interval), {})
 
 
 class RelayRoute(DirectRoute):
