@@ -164,6 +164,18 @@ def test_what_the_disk_does_not_take_waits_and_nothing_is_lost(archive, monkeypa
     assert store(archive, sent(data_set(number=3))).code == SUCCESS
 
 
+def test_a_file_that_somebody_deleted_holds_nobody_up(archive):
+    instances = [sent(data_set(number=number)) for number in range(3)]
+    with busy(archive):
+        assert codes(store(archive, each) for each in instances) == [SUCCESS] * 3
+        for path in left(archive):
+            if instances[1].data_set in path.read_bytes():
+                path.unlink()
+    assert archive.holds(each.reference for each in instances) == {instances[0].reference, instances[2].reference}
+    assert store(archive, instances[1]).code == SUCCESS
+    assert archive.holds([instances[1].reference]) == {instances[1].reference}
+
+
 def test_what_is_in_trouble_at_the_end_is_there_after_a_restart(tmp_path, monkeypatch):
     archive = ArchiveState(tmp_path)
     instances = [sent(data_set(number=number)) for number in range(5)]

@@ -61,8 +61,9 @@ class Keeper:
             try:
                 os.replace(source, target)  # noqa: PTH105 -- pathlib takes a third of the time that an instance costs
             except FileNotFoundError:
-                if source.exists() or not Path(target).exists():  # otherwise it was moved before a first attempt failed
+                if source.exists():
                     raise
+                # It was moved before an earlier attempt failed; or somebody has deleted it, and then it is not held.
         return changed
 
 
