@@ -199,14 +199,14 @@ def test_receivers_end_when_their_owner_is_killed(tmp_path, call):
             idle.send(store_pdus(1, "2.25.1"))
             assert idle.status() == (1, SUCCESS)
             stuck.send(HALF)
-            until(lambda: list((tmp_path / "incoming").iterdir()))
+            until(lambda: list((tmp_path / "incoming").rglob("*.part")))
             os.kill(process.pid, signal.SIGKILL)
             assert [caller.status() for caller in (idle, stuck)] == [ABORTED] * 2
             assert len(receivers) == 2
             assert gone(receivers)
         finally:
             process.kill()
-    assert list((tmp_path / "incoming").iterdir()) == []
+    assert [path for path in (tmp_path / "incoming").rglob("*") if path.is_file()] == []
 
 
 # ---- how many associations

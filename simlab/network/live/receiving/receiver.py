@@ -59,6 +59,8 @@ class Receiver:
         self.loop.run_forever()
         for association in self._associations:
             association.give_up()
+        if self.receiving is not None:
+            self.receiving.close()
 
     def _exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A bug: say so, and end, which the node's process notices."""
