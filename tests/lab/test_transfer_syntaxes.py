@@ -73,7 +73,9 @@ def test_a_scanner_that_compresses_ahead():
 
 
 def test_a_scanner_that_fails_on_a_mismatch_loses_nothing_and_says_why():
-    lab = department("keep: jpegls, mismatch: fail, propose: [jpegls], back_off: 0.1 s", archive="accept: [explicit]")
+    lab = department(
+        "keep: jpegls, mismatch: fail, propose: [jpegls], attempts: 3, back_off: 0.1 s", archive="accept: [explicit]"
+    )
     result = lab.run(in_process=True)
     records = stores(result, "ct1", "archive")
     assert len(records) == 3  # it tries as often as it was told to
