@@ -52,8 +52,6 @@ class Cell:
 FACTORS = tuple(field.name for field in fields(Cell))
 """Columns of the table that name the cell."""
 
-LINK = ("rtt", "bandwidth")
-
 
 class Trial(NamedTuple):
     """A cell that is to be measured once."""

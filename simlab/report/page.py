@@ -8,18 +8,16 @@ from math import isnan
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from simlab.analysis.measurements import OPERATION_ORDER, succeeded
 from simlab.analysis.operations import throughput_series
 from simlab.analysis.run import Run
 from simlab.analysis.studies import study_times
 from simlab.records import MILESTONES
+from simlab.report.html import inline, open_templates
 from simlab.report.journey import draw_journey
 from simlab.report.network import draw_network
 from simlab.report.plots import bin_seconds, draw_latencies, draw_throughput
-from simlab.report.style import Drawing, themed
 from simlab.units import format_duration, format_size
 
 MOST_ROWS = 60
@@ -30,29 +28,22 @@ NOT_MEASURED = "\N{EN DASH}"
 
 def render(run: Run) -> str:
     """The whole report as one HTML document."""
-    environment = Environment(
-        loader=PackageLoader("simlab", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    templates = open_templates(
         duration=_or_dash(format_duration), size=_or_dash(format_size), speed=_or_dash(_format_throughput)
     )
     failures = failed_operations(run)
     studies = _worst_first(run.studies)
     shown = example_study(run.studies)
-    return environment.get_template("page.html").render(
+    return templates.get_template("page.html").render(
         run=run,
         topology=run.topology,
         figures=_key_figures(run),
-        network=_inline(draw_network(run.topology)),
-        throughput=_inline(draw_throughput(run.instances, run.elapsed))
+        network=inline(draw_network(run.topology)),
+        throughput=inline(draw_throughput(run.instances, run.elapsed))
         if (run.instances["operation"] == "C-STORE").any()
         else "",
-        latencies=_inline(draw_latencies(run.records, run.instances)) if len(run.operations) else "",
-        journey=_inline(draw_journey(run.records, run.instances, shown)) if shown else "",
+        latencies=inline(draw_latencies(run.records, run.instances)) if len(run.operations) else "",
+        journey=inline(draw_journey(run.records, run.instances, shown)) if shown else "",
         journey_study=run.studies.loc[shown] if shown else None,
         operations=_rows(run.operations),
         links=_rows(run.links),
@@ -118,10 +109,6 @@ def _worst_first(studies: pd.DataFrame) -> pd.DataFrame:
     if len(studies) <= MOST_ROWS:
         return studies
     return studies.sort_values("outcome", key=lambda outcome: outcome == "complete", kind="stable")
-
-
-def _inline(drawing: Drawing) -> Markup:
-    return Markup(themed(drawing.svg()))  # noqa: S704 -- our own SVG, in which matplotlib has escaped every text
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

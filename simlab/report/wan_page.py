@@ -8,10 +8,8 @@ from math import isfinite
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
-from simlab.report.style import Drawing, themed
+from simlab.report.html import inline, open_templates
 from simlab.report.wan_figures import draw_best, draw_crossovers, draw_parts, draw_speed_ups, format_rtt
 from simlab.units import format_bandwidth, format_duration, format_size
 
@@ -37,27 +35,20 @@ class Experiment:
 
 def render_wan(experiment: Experiment) -> str:
     """The whole page as one HTML document."""
-    environment = Environment(
-        loader=PackageLoader("simlab", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    templates = open_templates(
         duration=lambda value: format_duration(value) if isfinite(value) else NOT_MEASURED,
         size=format_size,
         rtt=format_rtt,
         bandwidth=lambda value: format_bandwidth(value) if isfinite(value) else NOT_MEASURED,
     )
     table = experiment.table
-    parts = [(name, _inline(draw_parts(rows))) for name, rows in table.groupby("protocol", sort=False)]
-    return environment.get_template("wan.html").render(
+    parts = [(name, inline(draw_parts(rows))) for name, rows in table.groupby("protocol", sort=False)]
+    return templates.get_template("wan.html").render(
         experiment=experiment,
         verdicts=verdict_lines(experiment),
-        best=_inline(draw_best(experiment.best)),
-        crossover_picture=_inline(draw_crossovers(experiment.crossovers)) if len(experiment.crossovers) else "",
-        speed_ups=_inline(draw_speed_ups(experiment.speed_ups, experiment.default))
+        best=inline(draw_best(experiment.best)),
+        crossover_picture=inline(draw_crossovers(experiment.crossovers)) if len(experiment.crossovers) else "",
+        speed_ups=inline(draw_speed_ups(experiment.speed_ups, experiment.default))
         if len(set(table["syntax"])) > 1
         else "",
         parts=parts,
@@ -119,7 +110,3 @@ def remark_counts(table: pd.DataFrame) -> list[str]:
         if count:
             told.append(f"{count} {what}.")
     return told
-
-
-def _inline(drawing: Drawing) -> Markup:
-    return Markup(themed(drawing.svg()))  # noqa: S704 -- our own SVG, in which matplotlib has escaped every text

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from simlab.analysis.closed_form import EncodeMode
 from simlab.analysis.experiment import Design
-from simlab.errors import UserError
+from simlab.errors import UnitError, UserError
 from simlab.lab.addresses import check_ae_title, parse_address
 from simlab.lab.wan.bench import Settings
 from simlab.lab.wan.receiver import ARCHIVE, DISCARD
@@ -104,11 +104,14 @@ def _words(name: str, asked: dict[str, Any], read: Callable[[str], T]) -> tuple[
 def _quantities(name: str, asked: dict[str, Any], quantity: Quantity) -> tuple[float, ...]:
     """Numbers are taken in base units: seconds, bytes per second."""
     given = asked[name]
-    if isinstance(given, str):
-        return _unique(name, list(quantity.parse_list(given)))
-    return _unique(
-        name, [quantity.parse(item) if isinstance(item, str) else _number(name, item) for item in _items(given)]
-    )
+    try:
+        if isinstance(given, str):
+            values = list(quantity.parse_list(given))
+        else:
+            values = [quantity.parse(item) if isinstance(item, str) else _number(name, item) for item in _items(given)]
+    except UnitError as error:
+        raise UserError(f"{name}: {error}") from None
+    return _unique(name, values)
 
 
 def _number(name: str, value: float) -> float:
