@@ -36,6 +36,11 @@ MILESTONES = ("ordered", "started", "acquired", "stored", "completed", "safe", "
 ``reconstructed`` the moment at which a reader has everything and begins to read,
 ``failed`` the end of a way that will not reach its goal."""
 
+REMARKS = ("fault", "report", "alarm", "halt", "resume")
+"""What a node did wrong as its fault plan says (``fault``), or noticed: a commitment report that is not as it should
+be (``report``), a failure that no further attempt will mend (``alarm``), a local disk that is full, so that a scanner
+stops (``halt``), and has room again (``resume``). The comment says more; ``peer`` is the other node."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -127,8 +132,8 @@ class InstanceRows:
 class InstanceBatch:
     """The instance rows of one operation, with what they have in common.
 
-    Besides C-STORE, the ledger of what was made, derived and committed is kept in this form; times and statuses say
-    nothing there.
+    Besides C-STORE, the ledger of what was made, derived and committed is kept in this form. There only a commitment's
+    times say anything (when the report came), and its status: 0, or the failure reason (PS3.3 section C.14).
     """
 
     world: str
@@ -137,7 +142,7 @@ class InstanceBatch:
     study: str
     rows: InstanceRows
     operation: str = "C-STORE"
-    """C-STORE, ``make``, ``derive``, or N-EVENT-REPORT for what an archive has committed to."""
+    """C-STORE, ``make``, ``derive``, or N-EVENT-REPORT for what an archive has said of commitment."""
 
 
 class Recorder:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from simlab.analysis.oracle import InstanceCounts, reconcile
 from simlab.network.query import Level, Query
-from simlab.network.seam import Outcome, Retrieved, Trouble, is_success
+from simlab.network.seam import SUCCESS, Outcome, Retrieved, Trouble, is_success
 from simlab.records import InstanceBatch
 from simlab.topology.model import Topology
 
@@ -54,7 +54,8 @@ class Audit:
             elif batch.operation == "derive":
                 self.derived.update(uids)
             elif batch.operation == "N-EVENT-REPORT":
-                self.committed.update(uids)
+                pairs = zip(uids, batch.rows.status, strict=True)
+                self.committed.update(uid for uid, reason in pairs if reason == SUCCESS)
             elif self._keeps(batch.peer):
                 stored = {uid for uid, status in zip(uids, batch.rows.status, strict=True) if is_success(status)}
                 self.acknowledged.setdefault(batch.peer, set()).update(stored)

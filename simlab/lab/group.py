@@ -73,6 +73,7 @@ class Group:
             workspace=self._plan.workspace / name,
             run_id=self._plan.run_id,
             hand_in=self.env.hand_in,
+            clock=self.env.wall,
         )
 
     def listen(self) -> list[Peer]:
@@ -85,7 +86,7 @@ class Group:
             self._halves[name] = half = service(node)
             listening = _listening(name, self._plan.topology)
             try:
-                peers.append(self.network.register(name, half, listening))
+                peers.append(self.network.register(name, half, listening, node.faults))
             except OSError as error:
                 place = f"{listening.host}:{listening.port}"
                 raise UserError(f"node {name}: cannot listen at {place}: {error.strerror or error}") from error

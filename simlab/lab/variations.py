@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from simlab.errors import TopologyError, UserError
 from simlab.topology.checks import check
 from simlab.topology.explain import explain
-from simlab.topology.model import FieldPath, Frozen, Mistake, Topology
+from simlab.topology.frozen import FieldPath, Frozen, Mistake
+from simlab.topology.model import Topology
 from simlab.wording import advice
 
 FrozenT = TypeVar("FrozenT", bound=Frozen)

@@ -68,7 +68,7 @@ class VirtualWorld:
                 run_id=run_id,
             )
             model = kind.model(node)
-            self.network.register(VirtualNode(name, spec.ae_title, model))
+            self.network.register(VirtualNode(name, spec.ae_title, model, node.faults))
             if kind.workflow is not None and (works or not kind.initiates):
                 self.env.process(kind.workflow(node, model))
 

@@ -322,10 +322,14 @@ class Network(Protocol):
         report: CommitmentReport,
         *,
         on: AssociationHandle | None = None,
+        astray: bool = False,
         study: str = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
-        """N-EVENT-REPORT, on association ``on`` if it is still open, else on a new one. Value: :class:`Outcome`."""
+        """N-EVENT-REPORT, on association ``on`` if it is still open, else on a new one. Value: :class:`Outcome`.
+
+        ``astray`` calls a port of the target's host at which nobody listens: an archive that was told a wrong one.
+        """
 
     def make(self, node: str, study: Study) -> Event:
         """Acquire: the node makes the instances and keeps them locally. Value: :class:`Made`."""

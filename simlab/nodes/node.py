@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import simpy
 
 from simlab.draws import Draws
+from simlab.faults import Plan
 from simlab.network.query import Identifier, Query
-from simlab.network.seam import Answer, CommitmentReport, CommitmentRequest, Located, Network, Status
+from simlab.network.seam import Answer, CommitmentReport, CommitmentRequest, FailedReference, Located, Network, Status
 from simlab.records import InstanceBatch, InstanceRows, Record, Recorder
 from simlab.studies.study import InstanceReference
 from simlab.topology.model import NodeSpec, Topology
@@ -35,11 +37,20 @@ class Node:
     """Enters the UIDs, so that a later run against a real PACS does not meet its own instances again."""
     hand_in: Callable[[Callable[[], object]], None] = field(default=lambda completion: completion())
     """How any thread has something done on the environment's own thread; the virtual world has only that one."""
+    clock: Callable[[], float] | None = None
+    """Run seconds, for any thread. None: as the environment has it."""
     notifications: simpy.Store = field(init=False)
     """What the node's service or model tells its workflow, in the order in which it happened."""
+    faults: Plan = field(init=False)
+    """What the node does wrong."""
 
     def __post_init__(self) -> None:
         self.notifications = simpy.Store(self.env)
+        self.faults = Plan(self.topology, self.name, self.now, partial(self.remark, "fault"))
+
+    def now(self) -> float:
+        """Run seconds."""
+        return self.clock() if self.clock is not None else float(self.env.now)
 
     @property
     def spec(self) -> NodeSpec:
@@ -71,19 +82,31 @@ class Node:
         """The node with an AE title, by the topology that everybody is configured with; None for a stranger."""
         return next((name for name, spec in self.topology.nodes.items() if spec.ae_title == ae_title), None)
 
-    def committed(self, archive: str, study: str, references: Iterable[InstanceReference]) -> None:
-        """Enter into the ledger that an archive has committed to these instances."""
-        rows = InstanceRows.of(references)
+    def committed(
+        self, archive: str, study: str, stored: Iterable[InstanceReference], failed: Iterable[FailedReference] = ()
+    ) -> None:
+        """Enter into the ledger what an archive has just reported on these instances."""
+        rows, now = InstanceRows(), self.env.now
+        for sop_class, sop_instance in stored:
+            rows.append(sop_instance, sop_class, "", 0, now, now, 0)
+        for (sop_class, sop_instance), reason in failed:
+            rows.append(sop_instance, sop_class, "", 0, now, now, reason)
         self.recorder.add_instances(InstanceBatch(self.world, self.name, archive, study, rows, "N-EVENT-REPORT"))
 
     def milestone(self, name: str, study: str, comment: str = "") -> None:
         """Record that a study has reached a milestone (one of ``records.MILESTONES``)."""
-        now = self.env.now
+        self._note(name, "", study, comment, self.env.now)
+
+    def remark(self, what: str, peer: str, comment: str, about: str = "", *, study: str = "") -> None:
+        """Record something that the node did wrong or noticed (one of ``records.REMARKS``). Called from any thread."""
+        self._note(what, peer, study, f"{comment}: {about}" if about else comment, self.now())
+
+    def _note(self, name: str, peer: str, study: str, comment: str, now: float) -> None:
         self.recorder.add(
             Record(
                 world=self.world,
                 node=self.name,
-                peer="",
+                peer=peer,
                 operation=name,
                 started=now,
                 finished=now,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from simlab.records import DIMSE_OPERATIONS, LOCAL_OPERATIONS
-from simlab.topology.model import FieldPath, Mistake, NodeSpec, Topology
+from simlab.topology.faults import check_faults
+from simlab.topology.frozen import FieldPath, Mistake
+from simlab.topology.model import NodeSpec, Topology
 from simlab.topology.references import references, store_paths
 from simlab.wording import advice, shown
 
@@ -21,6 +23,7 @@ def check(topology: Topology) -> list[Mistake]:
         *_links(topology),
         *_references(topology),
         *_expectations(topology),
+        *check_faults(topology.faults, {name: spec.kind for name, spec in topology.nodes.items()}),
     ]
     # What follows builds on good sites, links and references, and would only repeat what is wrong with those.
     if not mistakes:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
-from simlab.topology.model import FieldPath, Frozen, LinkSpec, NodeSpec
+from simlab.topology.frozen import FieldPath, Frozen
+from simlab.topology.model import LinkSpec, NodeSpec
 from simlab.topology.profiles import with_profile
 from simlab.topology.strict_yaml import Plain
 

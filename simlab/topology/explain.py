@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from simlab.topology.model import FieldPath, Mistake
+from simlab.topology.frozen import FieldPath, Mistake
 from simlab.wording import advice, shown
 
 _EXPECTED = {

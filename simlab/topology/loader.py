@@ -16,7 +16,8 @@ from simlab.errors import TopologyError
 from simlab.topology.checks import check
 from simlab.topology.defaults import Merged, defaults_model, merge_defaults
 from simlab.topology.explain import MISSING_KEY, explain
-from simlab.topology.model import FieldPath, Frozen, Mistake, NodeName, NodeSpec, Topology
+from simlab.topology.frozen import FieldPath, Frozen, Mistake
+from simlab.topology.model import NodeName, NodeSpec, Topology
 from simlab.topology.strict_yaml import Document, needs_quotes, read_yaml
 from simlab.wording import shown
 

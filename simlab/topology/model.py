@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     NaiveDatetime,
     SerializeAsAny,
@@ -22,29 +20,14 @@ from pydantic import (
 )
 
 from simlab.errors import UnitError
+from simlab.topology.faults import FaultSpec
+from simlab.topology.frozen import Frozen, Mistake
 from simlab.topology.profiles import ProfileName
 from simlab.units import Bandwidth, Duration, Share, Size, parse_threshold
 from simlab.wording import shown
 
 LEAST_MAXIMUM_LENGTH = 1024
 """Bytes of a P-DATA-TF that every node must be able to receive."""
-
-FieldPath: TypeAlias = tuple[str | int, ...]
-"""Where in a topology something stands: keys of mappings and indices of lists, from the top."""
-
-
-class Mistake(NamedTuple):
-    """Something wrong in a topology."""
-
-    path: FieldPath
-    message: str
-    """What is wrong; what was expected."""
-
-
-class Frozen(BaseModel):
-    """A value: immutable, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,10 +269,12 @@ class Topology(Frozen):
     """Divides clinical waits (arrivals, acquisition, reading), never the network or a protocol's time-outs."""
     epoch: LocalTime = datetime(2026, 1, 15, 8, 0)
     """Scenario time at run second 0."""
-    sites: dict[str, SiteSpec] = {}
+    sites: dict[str, SiteSpec] = Field(default_factory=dict)
     """Sites with a label. If there are any, every site must be among them; otherwise the nodes' sites are all."""
     nodes: dict[NodeName, SerializeAsAny[NodeSpec]]
     links: tuple[LinkSpec, ...] = ()
+    faults: tuple[FaultSpec, ...] = ()
+    """What goes wrong besides the links' outages."""
     expect: tuple[Expectation, ...] = ()
     experiment: ExperimentSpec | None = None
 

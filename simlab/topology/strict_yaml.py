@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from simlab.errors import TopologyError
-from simlab.topology.model import FieldPath
+from simlab.topology.frozen import FieldPath
 from simlab.wording import shown
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"

@@ -13,6 +13,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from simpy import Event
 
+from simlab.network.faults import NO_FAULTS, Faults
 from simlab.network.live import commitment
 from simlab.network.live.call import Call, CountedStores, follow_retrieve, retrieved
 from simlab.network.live.directory import Directory, Peer
@@ -68,13 +69,16 @@ class LiveNetwork:
 
     # ---- nodes of this group
 
-    def register(self, name: str, server: LiveServer, listening: Listening) -> Peer:
-        """Let a node listen; returns where it can be reached. Raises OSError if its port is taken."""
+    def register(self, name: str, server: LiveServer, listening: Listening, faults: Faults = NO_FAULTS) -> Peer:
+        """Let a node listen, and do wrong what ``faults`` says; returns where it can be reached.
+
+        Raises OSError if its port is taken.
+        """
         self._servers[name] = server
         watched = cast("LiveServer", Watched(server, self.env))
         transcoded = partial(self._transcoded, name)
         retrieve = RetrieveService(watched, self.directory, self._forward_from(name), transcoded)
-        self._acceptors[name] = Acceptor(listening, watched, retrieve, self.env.crash)
+        self._acceptors[name] = Acceptor(listening, watched, retrieve, self.env.crash, faults)
         return Peer(name, listening.ae_title, listening.host, self._acceptors[name].port)
 
     def close(self) -> None:
@@ -279,6 +283,7 @@ class LiveNetwork:
         report: CommitmentReport,
         *,
         on: AssociationHandle | None = None,
+        astray: bool = False,
         study: str = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:

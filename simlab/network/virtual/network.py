@@ -14,6 +14,7 @@ from typing import Any
 import simpy
 from simpy import Event
 
+from simlab.network.faults import NO_FAULTS, Faults
 from simlab.network.operation import Operation, OutcomeT
 from simlab.network.query import Identifier, Query
 from simlab.network.seam import (
@@ -85,6 +86,7 @@ class VirtualNode:
     name: str
     ae_title: str
     server: VirtualServer
+    faults: Faults = NO_FAULTS
 
 
 class VirtualNetwork:
@@ -266,6 +268,7 @@ class VirtualNetwork:
         report: CommitmentReport,
         *,
         on: AssociationHandle | None = None,
+        astray: bool = False,
         study: str = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:

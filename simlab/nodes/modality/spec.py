@@ -14,7 +14,8 @@ from simlab.studies.compression import can_encode, why_not
 from simlab.studies.instances import BITS_STORED
 from simlab.studies.protocols import PROTOCOLS
 from simlab.studies.transfer_syntaxes import ALL, named
-from simlab.topology.model import ExperimentSpec, FieldPath, Mistake, Refers, Topology
+from simlab.topology.frozen import FieldPath, Mistake
+from simlab.topology.model import ExperimentSpec, Refers, Topology
 from simlab.units import Duration
 
 IMAGES = PixelFormat(512, 512, 1, 16, BITS_STORED, signed=False, photometric="MONOCHROME2")

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from simlab.nodes.fields import ProtocolName
 from simlab.studies.protocols import PROTOCOLS
-from simlab.topology.model import Frozen, Mistake, NodeSpec, Topology
+from simlab.topology.frozen import Frozen, Mistake
+from simlab.topology.model import NodeSpec, Topology
 from simlab.topology.references import references
 from simlab.units import Duration, Rate
 

@@ -17,6 +17,7 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 
+from simlab.network.faults import NO_FAULTS, Faults
 from simlab.network.live.receiving.accepted import Accepted
 from simlab.network.live.receiving.handlers import Handlers, storage_syntaxes, supported
 from simlab.network.live.receiving.handover import Setup
@@ -81,11 +82,17 @@ class Acceptor:
     """A listening AE."""
 
     def __init__(
-        self, listening: Listening, server: LiveServer, retrieve: Retrieve | None = None, on_bug: Bug | None = None
+        self,
+        listening: Listening,
+        server: LiveServer,
+        retrieve: Retrieve | None = None,
+        on_bug: Bug | None = None,
+        faults: Faults = NO_FAULTS,
     ) -> None:
         """Listen at once. Raises OSError if the port is taken."""
         self.listening = listening
         self._server = server
+        self.faults = faults
         self.idle_timeout = listening.idle_timeout or IDLE_TIMEOUT
         self.retrieve = retrieve if Offer.QUERY_RETRIEVE in server.offers else None
         self.on_bug = on_bug or _nobody_is_told
