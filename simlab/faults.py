@@ -133,7 +133,7 @@ class Plan:
         """What goes wrong with the report for ``requester`` (an AE title), on these instances."""
         fault = ReportFault()
         accession = next((each.accession for each in known.values() if each.accession), "")
-        whole = Asked("commitment", requester, tuple(known), accession, order_number(accession))
+        whole = Asked("commitment", requester, tuple(known), accession)
         for index, spec in enumerate(self._specs):
             if spec.operation != "commitment":
                 continue
@@ -180,8 +180,11 @@ class Plan:
 
     def _number(self, index: int, asked: Asked) -> int:
         """What ``every`` counts."""
-        if asked.number is not None:
-            return asked.number
+        number = asked.number
+        if number is None and asked.operation != "C-STORE":
+            number = order_number(asked.accession)
+        if number is not None:
+            return number
         self._asked[index, asked.calling] += 1
         return self._asked[index, asked.calling]
 

@@ -99,7 +99,7 @@ class Asked:
     accession: str = ""
     """Of its study, where the request tells it."""
     number: int | None = None
-    """Instance number or order number, where the request tells one."""
+    """Instance number of a C-STORE."""
 
 
 class Faults(Protocol):
