@@ -26,7 +26,6 @@ BREAKS = {
     "garbage": (lambda peer: peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Ending.PROTOCOL_ERROR, None),
     "another PDU": (lambda peer: peer.send(pdu(0x06, bytes(4))), Ending.PROTOCOL_ERROR, None),
     "an unknown message": (lambda peer: peer.send(answer(999)), Ending.PROTOCOL_ERROR, None),
-    "the same again": (lambda peer: peer.send(answer(5)), Ending.PROTOCOL_ERROR, None),
     "a huge PDU": (lambda peer: peer.send(b"\4\0\xff\xff\xff\xff"), Ending.PROTOCOL_ERROR, None),
     "no response": (
         lambda peer: peer.send(command_pdu(1, {0x0100: number(0x8030), 0x0120: number(6), 0x0900: number(0)})),
@@ -34,6 +33,20 @@ BREAKS = {
         None,
     ),
 }
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_response_that_comes_again_says_nothing_of_other_requests(receiver, window):
+    def script(peer):
+        for index in range(20):
+            said = peer.message().id
+            peer.send(answer(said, 0xA700 if index % 2 else 0) + answer(said))  # a success, if it were another's
+
+    train = train_to(receiver(script), instances(20), window=window)
+    run(train)
+    assert (train.ending, train.trouble) == (Ending.COMPLETE, Trouble.NONE)
+    assert train.rows.sop_instance == [f"2.25.{index}" for index in range(20)]
+    assert train.rows.status == [0, 0xA700] * 10
 
 
 @pytest.mark.parametrize("window", [1, 3])

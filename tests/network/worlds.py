@@ -9,13 +9,16 @@ import simpy
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from simlab.network.faults import AssociationFault, RequestFault
 from simlab.network.live.environment import LiveEnvironment
 from simlab.network.live.network import LiveNetwork
 from simlab.network.live.receiving.acceptor import Listening
 from simlab.network.live.server import KeptInstance, Offer, Storage
 from simlab.network.seam import SUCCESS, Answer, Located, Made, Status
-from simlab.network.virtual.network import Path as NetworkPath
-from simlab.network.virtual.network import ServiceTimes, VirtualNetwork, VirtualNode
+from simlab.network.virtual.network import VirtualNetwork
+from simlab.network.virtual.path import Path as NetworkPath
+from simlab.network.virtual.path import ServiceTimes
+from simlab.network.virtual.server import VirtualNode
 from simlab.nodes.halves import LiveHalf, VirtualHalf
 from simlab.records import Recorder
 from simlab.studies.sop_classes import CT_IMAGE
@@ -92,6 +95,27 @@ class Decisions:
         return 1234
 
 
+class Faulty:
+    """What a test server does wrong: ``does`` has a function for each operation that it concerns, by its name."""
+
+    def __init__(self):
+        self.does = {}
+        self.associations = []
+        """AE titles of those who asked for one."""
+        self.asked = []
+
+    def concern(self, operation):
+        return operation in self.does
+
+    def of_association(self, calling):
+        self.associations.append(calling)
+        return self.does.get("association", lambda _: AssociationFault())(calling)
+
+    def of_request(self, asked):
+        self.asked.append(asked)
+        return self.does.get(asked.operation, lambda _: RequestFault())(asked)
+
+
 class LiveServer(Decisions, LiveHalf):
     offers = frozenset(Offer)
 
@@ -119,7 +143,9 @@ class LiveServer(Decisions, LiveHalf):
             made = Dataset()
             made.SOPClassUID, made.SOPInstanceUID = reference
             made.PatientName, made.StudyInstanceUID = "Doe^Jane", study.uid
-            made.PixelData = bytes(2000)
+            series, number = study.locate(index)
+            made.AccessionNumber, made.InstanceNumber = study.order.accession, number
+            made.PixelData = bytes(series.nominal_bytes)
             made["PixelData"].VR = "OW"
             made.file_meta = FileMetaDataset()
             made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -147,8 +173,8 @@ class VirtualServer(Decisions, VirtualHalf):
         return self.store_status
 
     def recall(self, references):
-        del references
-        return tuple(self.studies)
+        wanted = {sop_instance for _, sop_instance in references}
+        return tuple(held for study in self.studies if (held := study.select_instances(wanted)).count)
 
     def keep(self, study):
         self.studies.append(study)
@@ -167,11 +193,12 @@ class LiveWorld:
         self.env = LiveEnvironment()
         self.recorder = Recorder()
         self.network = LiveNetwork(self.env, self.recorder)
-        self.servers = {}
+        self.servers, self.faults = {}, {node: Faulty() for node in NODES}
         for node, title in NODES.items():
             (folder / node).mkdir()
             self.servers[node] = LiveServer(folder / node)
-            peer = self.network.register(node, self.servers[node], Listening(title, "127.0.0.1", 0, None, 20))
+            listening = Listening(title, "127.0.0.1", 0, None, 20)
+            peer = self.network.register(node, self.servers[node], listening, self.faults[node])
             self.network.directory.update([peer])
         self.env.start(time.perf_counter())
 
@@ -198,10 +225,10 @@ class VirtualWorld:
         self.env = simpy.Environment()
         self.recorder = Recorder()
         self.network = VirtualNetwork(self.env, self.recorder, lambda *_: NetworkPath(0.001, 125e6))
-        self.servers = {}
+        self.servers, self.faults = {}, {node: Faulty() for node in NODES}
         for node, title in NODES.items():
             self.servers[node] = VirtualServer()
-            self.network.register(VirtualNode(node, title, self.servers[node]))
+            self.network.register(VirtualNode(node, title, self.servers[node], self.faults[node]))
 
     def notify(self, callback):
         callback()

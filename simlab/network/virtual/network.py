@@ -7,14 +7,17 @@ proper, behind the same methods.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from math import inf
 from typing import Any
 
 import simpy
 from simpy import Event
 
-from simlab.network.faults import NO_FAULTS, Faults
+from simlab.network.faults import Asked, RequestFault
+from simlab.network.negotiation import UNCOMPRESSED
 from simlab.network.operation import Operation, OutcomeT
 from simlab.network.query import Identifier, Query
 from simlab.network.seam import (
@@ -25,6 +28,7 @@ from simlab.network.seam import (
     CommitmentReport,
     CommitmentRequest,
     Found,
+    Located,
     Made,
     Outcome,
     Retrieved,
@@ -32,61 +36,25 @@ from simlab.network.seam import (
     Stored,
     StoreOptions,
     Trouble,
-    is_success,
 )
 from simlab.network.sop_classes import FIND, GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
-from simlab.network.virtual.server import VirtualServer
+from simlab.network.virtual.association import (
+    WITH_DATA_SET,
+    WITHOUT_DATA_SET,
+    Association,
+    AssociationError,
+    Serve,
+    Steps,
+)
+from simlab.network.virtual.path import Path, ServiceTimes
+from simlab.network.virtual.retrieve import UNKNOWN_DESTINATION, retrieved
+from simlab.network.virtual.server import VirtualNode
+from simlab.network.virtual.transfer import Transfer
 from simlab.records import InstanceBatch, InstanceRows, Recorder
+from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.study import Study
 
-EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-
-UNKNOWN_DESTINATION = 0xA801
-SOME_FAILED = 0xB000
-ALL_FAILED = 0xA702
-"""C-MOVE and C-GET statuses (PS3.4 tables C.4-2 and C.4-3)."""
-
 WORLD = "virtual"
-Steps = Generator[Event, Any, OutcomeT]
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceTimes:
-    """Fixed times in seconds: what one association, message or instance costs both ends together.
-
-    Orders of magnitude of the live world on a laptop; nothing here is calibrated.
-    """
-
-    association: float = 0.010
-    message: float = 0.005
-    instance: float = 0.004
-    make_instance: float = 0.025
-    derive_instance: float = 0.020
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """What lies between two nodes, one way."""
-
-    latency: float
-    """Seconds."""
-    bandwidth: float
-    """Bytes per second."""
-
-    @property
-    def round_trip(self) -> float:
-        """Seconds there and back."""
-        return 2 * self.latency
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualNode:
-    """A node as the virtual network knows it."""
-
-    name: str
-    ae_title: str
-    server: VirtualServer
-    faults: Faults = NO_FAULTS
 
 
 class VirtualNetwork:
@@ -104,7 +72,9 @@ class VirtualNetwork:
         self._path = path
         self._times = times
         self._nodes: dict[str, VirtualNode] = {}
-        self._held_until: dict[AssociationHandle, float] = {}
+        self._held: dict[AssociationHandle, Event] = {}
+        """Associations on which commitment is asked for; once that is answered, until which run second they are open.
+        """
 
     def register(self, node: VirtualNode) -> None:
         """Let a node be reached."""
@@ -115,18 +85,18 @@ class VirtualNetwork:
     def echo(self, source: str, target: str, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
         """C-ECHO."""
         call = Operation(Outcome, "C-ECHO", source, target, timeout, VERIFICATION)
-        return self._exchange(call, call.outcome)
+        return self._exchange(call, self._asked(call), lambda _: call.outcome(), pdus=WITHOUT_DATA_SET)
 
     def find(self, source: str, target: str, query: Query, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
         """C-FIND."""
         call = Operation(Found, "C-FIND", source, target, timeout, FIND[query.model])
 
-        def serve() -> Found:
+        def serve(fault: RequestFault) -> Found:
             answer = self._nodes[target].server.find(query)
-            matches = tuple(answer.matches)
+            matches = tuple({**match, **fault.values} for match in answer.matches)
             return call.outcome(answer.status, matches=matches)
 
-        return self._exchange(call, serve)
+        return self._exchange(call, self._asked(call), serve)
 
     def store(
         self,
@@ -140,7 +110,20 @@ class VirtualNetwork:
     ) -> Event:
         """C-STORE of every selected instance, one after the other on each association."""
         call = Operation(Stored, "C-STORE", source, target, timeout, study=study.uid, intended=intended)
-        return self.env.process(self._operate(call, self._train(call, study, options.associations)))
+
+        def steps() -> Steps[Stored]:
+            peer, path = self._reach(call), self._path(source, target)
+            calling = self._nodes[source].ae_title
+            transfer = Transfer(self.env, path, self._times, calling, peer, study, timeout, options)
+            yield from transfer.run()
+            rows = transfer.rows
+            call.tally(rows, study.count)
+            self._recorder.add_instances(InstanceBatch(WORLD, source, target, study.uid, rows))
+            requested = frozenset(sop_instance for _, sop_instance in study.references)
+            status = Status(transfer.status, transfer.comment)
+            return call.outcome(status, trouble=transfer.trouble, rows=rows, requested=requested)
+
+        return self._operate(call, steps())
 
     def move(
         self,
@@ -156,12 +139,8 @@ class VirtualNetwork:
         call = Operation(Retrieved, "C-MOVE", source, target, timeout, MOVE[query.model], study)
 
         def steps() -> Steps[Retrieved]:
-            if (trouble := self._out_of_reach(call)) is not None:
-                yield self.env.timeout(trouble[1])
-                return call.failed(*trouble[0])
-            server = self._nodes[target].server
-            yield self._passing(call, self._times.association + self._times.message)
-            located = server.locate(query)
+            server = self._reach(call).server
+            _, located = yield from self._locate(call, query)
             if located.status.code == SUCCESS and destination not in self._nodes:
                 return call.outcome(Status(UNKNOWN_DESTINATION, f"unknown destination {destination}"))
             statuses: list[int] = []
@@ -169,48 +148,47 @@ class VirtualNetwork:
                 stored: Stored = yield self.store(target, destination, held, timeout=timeout)
                 statuses += stored.rows.status
                 statuses += [NO_STATUS] * (held.count - len(stored.rows))  # never tried
-            return self._retrieved(call, statuses, located.status)
+            return retrieved(call, statuses, located.status)
 
-        return self.env.process(self._operate(call, steps()))
+        return self._operate(call, steps())
 
     def get(
-        self, source: str, target: str, query: Query, *, study: str = "", timeout: float = DEFAULT_TIMEOUT
+        self,
+        source: str,
+        target: str,
+        query: Query,
+        *,
+        known: Mapping[str, Fingerprint] | None = None,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
-        """C-GET: the instances come back on the same association, and are let go."""
+        """C-GET: the instances come back on the same association, and are let go. There is nothing to look at."""
+        del known
         call = Operation(Retrieved, "C-GET", source, target, timeout, GET[query.model], study)
 
         def steps() -> Steps[Retrieved]:
-            if (trouble := self._out_of_reach(call)) is not None:
-                yield self.env.timeout(trouble[1])
-                return call.failed(*trouble[0])
-            server = self._nodes[target].server
-            yield self._passing(call, self._times.association + self._times.message)
-            located = server.locate(query)
+            server, path = self._reach(call).server, self._path(source, target)
+            association, located = yield from self._locate(call, query)
             held = server.recall(located.references)
-            count, size = sum(study.count for study in held), sum(study.nominal_bytes for study in held)
-            yield self._passing(call, count * self._times.instance, size)
+            sent = [association.returned(study) for study in held]
+            count, size = sum(study.count for study in sent), sum(study.nominal_bytes for study in sent)
+            yield self.env.timeout(path.round_trip + path.sending(size) + count * self._times.instance)
+            if association.aborts(count):  # at one of our responses
+                raise AssociationError(Trouble.ABORTED, "the peer aborted")
             call.bytes = size
-            outcome = self._retrieved(call, [SUCCESS] * count, located.status)
-            received = frozenset(ref.sop_instance for study in held for ref in study.references)
-            return replace(outcome, received=received)
+            missing = sum(study.count for study in held) - count
+            received = dict.fromkeys((uid for study in sent for _, uid in study.references), Fingerprint())
+            return retrieved(call, [SUCCESS] * count + [NO_STATUS] * missing, located.status, received)
 
-        return self.env.process(self._operate(call, steps()))
+        return self._operate(call, steps())
 
-    def _retrieved(self, call: Operation[Retrieved], statuses: list[int], located: Status) -> Retrieved:
-        completed = statuses.count(SUCCESS)
-        warning = sum(map(is_success, statuses)) - completed
-        failed = len(statuses) - completed - warning
-        code = located.code
-        if code == SUCCESS and (failed or warning):
-            code = SOME_FAILED if completed or warning else ALL_FAILED
-        call.instances, call.failures = completed, failed if is_success(code) else max(failed, 1)
-        return call.outcome(
-            Status(code, located.comment),
-            completed=completed,
-            failed=failed,
-            warning=warning,
-            pending_responses=max(0, len(statuses) - 1),
-        )
+    def _locate(self, call: Operation[Retrieved], query: Query) -> Steps[tuple[Association, Located]]:
+        """Ask for a retrieval; the sub-operations begin with the first response."""
+        server = self._reach(call).server
+        association = yield from self._associate(call)
+        asked = self._asked(call)
+        located = yield from association.ask(asked, lambda _: server.locate(query), lambda status: Located((), status))
+        return association, located
 
     def create_step(
         self,
@@ -224,7 +202,12 @@ class VirtualNetwork:
     ) -> Event:
         """MPPS N-CREATE."""
         call = Operation(Outcome, "N-CREATE", source, target, timeout, PERFORMED_PROCEDURE_STEP, study)
-        return self._exchange(call, lambda: call.outcome(self._nodes[target].server.create_step(step, attributes)))
+        asked = self._asked(call, step, accession=_accession(attributes))
+
+        def serve(_: RequestFault) -> Outcome:
+            return call.outcome(self._nodes[target].server.create_step(step, attributes))
+
+        return self._exchange(call, asked, serve)
 
     def set_step(
         self,
@@ -238,7 +221,11 @@ class VirtualNetwork:
     ) -> Event:
         """MPPS N-SET."""
         call = Operation(Outcome, "N-SET", source, target, timeout, PERFORMED_PROCEDURE_STEP, study)
-        return self._exchange(call, lambda: call.outcome(self._nodes[target].server.set_step(step, attributes)))
+
+        def serve(_: RequestFault) -> Outcome:
+            return call.outcome(self._nodes[target].server.set_step(step, attributes))
+
+        return self._exchange(call, self._asked(call, step), serve)
 
     def request_commitment(
         self,
@@ -254,12 +241,23 @@ class VirtualNetwork:
         call = Operation(Outcome, "N-ACTION", source, target, timeout, STORAGE_COMMITMENT, study.uid, study.count)
         handle = f"{source}:{transaction}"
         request = CommitmentRequest(transaction, study.references, self._nodes[source].ae_title, handle)
+        asked = self._asked(call, *(sop_instance for _, sop_instance in study.references))
 
-        def serve() -> Outcome:
-            self._held_until[handle] = self.env.now + self._path(target, source).latency + hold
-            return call.outcome(self._nodes[target].server.commitment_requested(request))
+        def steps() -> Steps[Outcome]:
+            association = yield from self._associate(call)
+            answered = self._held[handle] = self.env.event()
+            server, open_until = self._nodes[target].server, -inf
+            try:
+                outcome = yield from association.ask(
+                    asked, lambda _: call.outcome(server.commitment_requested(request)), call.outcome
+                )
+                if outcome.ok and hold > 0:
+                    open_until = self.env.now + hold
+            finally:
+                answered.succeed(open_until)
+            return outcome
 
-        return self._exchange(call, serve)
+        return self._operate(call, steps())
 
     def report_commitment(
         self,
@@ -275,14 +273,26 @@ class VirtualNetwork:
         """Storage commitment N-EVENT-REPORT."""
         count = len(report.stored) + len(report.failed)
         call = Operation(Outcome, "N-EVENT-REPORT", source, target, timeout, STORAGE_COMMITMENT, study, count)
-        same = on is not None and self._held_until.pop(on, 0.0) >= self.env.now
+        asked = self._asked(call, *report.sop_instances)
 
-        def serve() -> Outcome:
-            status = self._nodes[target].server.commitment_reported(report)
-            comment = "on the association of the request" if same and not status.comment else status.comment
-            return call.outcome(Status(status.code, comment))
+        def serve(_: RequestFault) -> Outcome:
+            return call.outcome(self._nodes[target].server.commitment_reported(report))
 
-        return self._exchange(call, serve, associate=not same)
+        def steps() -> Steps[Outcome]:
+            held = None if on is None else self._held.pop(on, None)
+            if held is not None and (yield held) >= self.env.now:  # one thing after the other on an association
+                with suppress(AssociationError):  # then on a new one
+                    outcome = yield from self._between(call).ask(asked, serve, call.outcome)
+                    return replace(outcome, comment="on the association of the request")
+            if astray:
+                yield self.env.timeout(self._path(source, target).round_trip)
+                raise AssociationError(Trouble.UNREACHABLE, f"nothing listens at that port of {target}")
+            association = yield from self._associate(call)
+            if association.fault.refuses_role:
+                raise AssociationError(Trouble.NO_CONTEXT, "the SCP role was refused")
+            return (yield from association.ask(asked, serve, call.outcome))
+
+        return self._operate(call, steps())
 
     # ---- local work
 
@@ -295,7 +305,7 @@ class VirtualNetwork:
             self._nodes[node].server.keep(study)
             return self._made(call, study)
 
-        return self.env.process(self._operate(call, steps()))
+        return self._operate(call, steps())
 
     def derive(self, node: str, study_uid: str, recipe: str) -> Event:
         """Reconstruct from received instances."""
@@ -307,7 +317,7 @@ class VirtualNetwork:
             yield self.env.timeout(count * self._times.derive_instance)
             return self._made(call, derived)
 
-        return self.env.process(self._operate(call, steps()))
+        return self._operate(call, steps())
 
     def discard(self, node: str, study_uid: str) -> Event:
         """Drop the local copy of a study."""
@@ -318,7 +328,7 @@ class VirtualNetwork:
             yield self.env.timeout(0)
             return call.outcome(bytes=call.bytes)
 
-        return self.env.process(self._operate(call, steps()))
+        return self._operate(call, steps())
 
     def _made(self, call: Operation[Made], study: Study | None) -> Made:
         if study is None:
@@ -330,69 +340,56 @@ class VirtualNetwork:
 
     # ---- the data plane
 
-    def _passing(self, call: Operation[Any], service: float, size: int = 0) -> Event:
-        """One request and response: a round trip, the bytes, and the service."""
-        path = self._path(call.source, call.target)
-        return self.env.timeout(path.round_trip + size / path.bandwidth + service)
+    def _reach(self, call: Operation[Any]) -> VirtualNode:
+        """The node that is asked. Raises AssociationError for one that nobody knows."""
+        try:
+            return self._nodes[call.target]
+        except KeyError:
+            message = f"nobody knows where {call.target or 'that AE'} is"
+            raise AssociationError(Trouble.UNREACHABLE, message) from None
 
-    def _out_of_reach(
-        self, call: Operation[Any], *, associate: bool = True
-    ) -> tuple[tuple[Trouble, str], float] | None:
-        """Why no answer will come, and after how many seconds that is known; None if one will."""
-        if call.target not in self._nodes:
-            return (Trouble.UNREACHABLE, f"nobody knows where {call.target or 'that AE'} is"), 0.0
-        round_trip = self._path(call.source, call.target).round_trip
-        set_up = round_trip + self._times.association if associate else 0.0
-        if max(set_up, round_trip + self._times.message) > call.timeout:
-            return (Trouble.TIMEOUT, f"none within {call.timeout:g} s"), call.timeout
-        return None
+    def _asked(self, call: Operation[Any], *entities: str, accession: str = "") -> Asked:
+        return Asked(call.name, self._nodes[call.source].ae_title, entities, accession)
 
-    def _exchange(self, call: Operation[OutcomeT], serve: Callable[[], OutcomeT], *, associate: bool = True) -> Event:
-        """An operation of one request and one response, given up when it takes longer than its time-out."""
+    def _between(self, call: Operation[Any]) -> Association:
+        """An association between two nodes, as if it had been established. Raises AssociationError."""
+        peer, path = self._reach(call), self._path(call.source, call.target)
+        return Association(self.env, path, self._times, peer.faults, self._nodes[call.source].ae_title, call.timeout)
+
+    def _associate(self, call: Operation[Any]) -> Steps[Association]:
+        """Request an association for the operation's SOP class. Raises AssociationError."""
+        association = self._between(call)
+        yield from association.request([(call.sop_class, syntax) for syntax in UNCOMPRESSED])
+        return association
+
+    def _exchange(
+        self, call: Operation[OutcomeT], asked: Asked, serve: Serve[OutcomeT], *, pdus: int = WITH_DATA_SET
+    ) -> Event:
+        """An operation of one request and one response, on an association of its own."""
 
         def steps() -> Steps[OutcomeT]:
-            if (trouble := self._out_of_reach(call, associate=associate)) is not None:
-                yield self.env.timeout(trouble[1])
-                return call.failed(*trouble[0])
-            path = self._path(call.source, call.target)
-            set_up = path.round_trip + self._times.association if associate else 0.0
-            yield self.env.timeout(set_up + path.latency + self._times.message)
-            outcome = serve()
-            yield self.env.timeout(path.latency)
-            return outcome
+            association = yield from self._associate(call)
+            return (yield from association.ask(asked, serve, call.outcome, pdus=pdus))
 
-        return self.env.process(self._operate(call, steps()))
+        return self._operate(call, steps())
 
-    def _train(self, call: Operation[Stored], study: Study, associations: int) -> Steps[Stored]:
-        """C-STOREs, dealt out in turn to the associations, each waiting for the response before the next."""
-        if call.target not in self._nodes:
-            yield self.env.timeout(0)
-            return call.failed(Trouble.UNREACHABLE, f"nobody knows where {call.target or 'that AE'} is")
-        path, target = self._path(call.source, call.target), self._nodes[call.target].server
-        set_up = path.round_trip + self._times.association
-        rows = InstanceRows()
-        ready = [self.env.now + set_up] * associations
-        trouble = Trouble.TIMEOUT if set_up > call.timeout else Trouble.NONE
-        status = Status(SUCCESS) if trouble is not Trouble.NONE else target.take(study)
-        for position, index in enumerate(study.indices if trouble is Trouble.NONE else ()):
-            series, number = study.locate(index)
-            began, size = ready[position % associations], series.nominal_bytes
-            ended = began + path.round_trip + size / path.bandwidth + self._times.instance
-            ready[position % associations] = ended
-            rows.append(
-                series.instance_uid(number), series.sop_class, EXPLICIT_LITTLE_ENDIAN, size, began, ended, status.code
-            )
-        yield self.env.timeout(max(ready) - self.env.now if trouble is Trouble.NONE else call.timeout)
-        call.tally(rows, study.count)
-        self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
-        requested = frozenset(sop_instance for _, sop_instance in study.references)
-        if trouble is not Trouble.NONE:
-            failed = call.failed(Trouble.TIMEOUT, f"none within {call.timeout:g} s")
-            return replace(failed, requested=requested)
-        return call.outcome(status, rows=rows, requested=requested)
+    def _operate(self, call: Operation[OutcomeT], steps: Steps[OutcomeT]) -> Event:
+        """Run the steps of an operation, and leave its record; what fails between AEs becomes its outcome."""
 
-    def _operate(self, call: Operation[OutcomeT], steps: Steps[OutcomeT]) -> Steps[OutcomeT]:
-        """Run the steps of an operation, and leave its record."""
-        call.started = self.env.now
-        outcome = yield from steps
-        return call.finish(outcome, WORLD, self.env.now, self._recorder)
+        def run() -> Steps[OutcomeT]:
+            call.started = self.env.now
+            try:
+                outcome = yield from steps
+            except AssociationError as error:
+                outcome = call.failed(error.trouble, error.comment)
+            return call.finish(outcome, WORLD, self.env.now, self._recorder)
+
+        return self.env.process(run())
+
+
+def _accession(attributes: Identifier) -> str:
+    """Accession number of the scheduled step that an N-CREATE is about, if it says so."""
+    for item in attributes.get("ScheduledStepAttributesSequence", ()):
+        if isinstance(item, Mapping):
+            return str(item.get("AccessionNumber", ""))
+    return ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from simlab.network.faults import NO_FAULTS, Faults
 from simlab.network.seam import Server, Status
 from simlab.studies.study import InstanceReference, Study
 
@@ -26,3 +28,13 @@ class VirtualServer(Server, Protocol):
 
     def discard(self, study_uid: str) -> int:
         """Drop the local copy of a study. Returns the number of bytes freed."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualNode:
+    """A node as the virtual network knows it."""
+
+    name: str
+    ae_title: str
+    server: VirtualServer
+    faults: Faults = NO_FAULTS

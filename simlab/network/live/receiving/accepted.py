@@ -17,6 +17,8 @@ from pynetdicom.dimse_primitives import C_ECHO, C_GET, C_MOVE
 from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE, AsynchronousOperationsWindowNegotiation
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from simlab.network.faults import REJECTIONS, AssociationFault
+from simlab.network.live.receiving.faulty import AbortingParser, FaultyReception, serve, without_refused
 from simlab.network.live.receiving.handlers import STORAGE_SOP_CLASSES
 from simlab.network.live.receiving.handover import GiveBack
 from simlab.network.live.receiving.reception import Reception
@@ -67,7 +69,6 @@ class Accepted:
         association.acceptor.address_info = AddressInformation.from_tuple(connection.getsockname())
         association.acceptor.implementation_class_uid = entity.implementation_class_uid
         association.acceptor.implementation_version_name = entity.implementation_version_name
-        association.acceptor.supported_contexts = acceptor.contexts
         association.requestor.address_info = AddressInformation.from_tuple(address)
         for event, handler in acceptor.handlers:
             association.bind(event, handler)
@@ -109,7 +110,7 @@ class Accepted:
         if self._leave_if_ended():
             return
         requests = association.dimse.requests
-        if requests and isinstance(requests[0][1], C_ECHO):
+        if requests and isinstance(requests[0][1], C_ECHO) and not self._acceptor.faults.concern("C-ECHO"):
             context_id, request = requests.popleft()
             association._serve_request(request, context_id)
             self._go_on()
@@ -126,20 +127,43 @@ class Accepted:
             self._act()
 
     def _negotiate(self, request: A_ASSOCIATE) -> None:
+        acceptor, fault = self._acceptor, AssociationFault()
+        if acceptor.faults.concern("association"):
+            fault = acceptor.faults.of_association(request.calling_ae_title.strip())
+        if fault.delay:
+            acceptor.loop.call_later(fault.delay, self._answer_late, request, fault)
+        else:
+            self._answer(request, fault)
+
+    def _answer_late(self, request: A_ASSOCIATE, fault: AssociationFault) -> None:
+        if self._dul.is_alive():
+            self._answer(request, fault)
+            self._act()
+
+    def _answer(self, request: A_ASSOCIATE, fault: AssociationFault) -> None:
         association, acceptor = self.association, self._acceptor
+        if fault.closes:
+            association.kill()
+            return
         association.requestor.primitive = request
         evt.trigger(association, evt.EVT_REQUESTED, {})
+        rejection = fault.rejection
         if acceptor.established >= acceptor.listening.maximum_associations:
+            rejection = rejection or REJECTIONS["local-limit"]
+        if rejection is not None:
             association.requestor.ae_title = request.calling_ae_title
-            association.acse.send_reject(0x02, 0x03, 0x02)
+            association.acse.send_reject(*rejection)
             return
         roles = association.requestor.role_selection
-        if any(role.scp_role and sop_class in STORAGE_SOP_CLASSES for sop_class, role in roles.items()):
-            association.acceptor.supported_contexts = acceptor.contexts_to_retrieve
+        retrieves = any(role.scp_role and sop_class in STORAGE_SOP_CLASSES for sop_class, role in roles.items())
+        contexts = acceptor.contexts_to_retrieve if retrieves else acceptor.contexts
+        association.acceptor.supported_contexts = without_refused(contexts, fault)
         window = self._negotiate_window()
         association.acse.negotiate_association()
+        if fault.aborts_at is not None:
+            self._dul.parser = AbortingParser(self._dul, acceptor.listening.maximum_length, fault.aborts_at)
         if association.is_established and acceptor.receiving is not None:
-            contexts = {
+            stored = {
                 int(context.context_id): (str(context.abstract_syntax), str(context.transfer_syntax[0]))
                 for context in association.accepted_contexts
                 if context.as_scp
@@ -148,12 +172,18 @@ class Accepted:
             }
             calling = str(association.requestor.ae_title)
             # What comes while a receiver has the association is the receiver's; after that it is ours.
-            self._reception = Reception(acceptor.receiving, contexts, calling, window, self._dul.send_at_once)
+            concerned = acceptor.faults.concern("C-STORE")
+            if concerned:
+                self._reception = FaultyReception(
+                    acceptor.receiving, stored, calling, window, association, acceptor.faults, self.in_turn
+                )
+            else:
+                self._reception = Reception(acceptor.receiving, stored, calling, window, self._dul.send_at_once)
             self._dul.store = self._reception.begin
-            if contexts and acceptor.receivers:
+            if stored and acceptor.receivers and not concerned and fault.aborts_at is None:
                 self._lent = True
                 acceptor.loop.remove_reader(self._connection)
-                acceptor.receivers.hand_over(self, contexts, calling, window)
+                acceptor.receivers.hand_over(self, stored, calling, window)
 
     def take_back(self, came: GiveBack) -> None:
         """A receiver has met what is not its business: from here on the association stays with us."""
@@ -195,6 +225,11 @@ class Accepted:
             else:
                 self.association.kill()
             self._leave_if_ended()
+
+    def close(self) -> None:
+        """Abort, whatever is going on."""
+        self.association.abort()
+        self._leave_if_ended()
 
     def _leave_if_ended(self) -> bool:
         """Forget a connection that is closed."""
@@ -244,15 +279,19 @@ class Accepted:
         association = self.association
         while association.dimse.requests and association.is_established:
             context_id, request = association.dimse.requests.popleft()
-            context = association._accepted_cx.get(context_id)
-            retrieve = self._acceptor.retrieve
-            if isinstance(request, C_MOVE | C_GET) and context is not None and retrieve is not None:
-                association.dimse.cancel_req = {}
-                with suppress(AssociationError):  # the peer is gone, and nobody else has to hear of it
-                    retrieve(association, request, context)
-                association.dimse.cancel_req = {}
-            else:
-                association._serve_request(request, context_id)
+            serve(association, self._acceptor.faults, self._do, request, context_id)
+
+    def _do(self, request: Any, context_id: int) -> None:
+        """Do what a request asks for, and respond."""
+        association, retrieve = self.association, self._acceptor.retrieve
+        context = association._accepted_cx.get(context_id)
+        if isinstance(request, C_MOVE | C_GET) and context is not None and retrieve is not None:
+            association.dimse.cancel_req = {}
+            with suppress(AssociationError):  # the peer is gone, and nobody else has to hear of it
+                retrieve(association, request, context)
+            association.dimse.cancel_req = {}
+        else:
+            association._serve_request(request, context_id)
 
     def _resume(self) -> None:
         """Have the association on the acceptor's thread again, unless somebody waits for it."""
@@ -273,6 +312,13 @@ class Accepted:
             self._act()
 
     # ---- any thread
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Have something done on a thread that has the association to itself, in its turn; at once if it has ended."""
+        try:
+            self._acceptor.loop.call_soon_threadsafe(self.lend, work)
+        except RuntimeError:  # the acceptor has been closed
+            work()
 
     def ask(self, send: Callable[[], T], timeout: float) -> T | None:
         """Send a request on this association, in its turn. None if the association has ended, or does meanwhile."""

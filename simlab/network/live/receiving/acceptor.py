@@ -2,6 +2,7 @@
 
 One thread per AE waits for all of its connections at once. On it associations are negotiated, C-STOREs received and
 C-ECHOs answered; every other request is served on a thread of its own, which has its association to itself meanwhile.
+What an AE's faults make of all that is in ``faulty.py``.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ class Acceptor:
     def _stop(self) -> None:
         self.loop.remove_reader(self._listener)
         for accepted in tuple(self.associations):
-            accepted.association.abort()
+            accepted.close()
         if self.receivers is not None:
             self.receivers.close()
         self.loop.stop()

@@ -76,11 +76,11 @@ class Handlers:
             if event.is_cancelled:
                 yield 0xFE00, None
                 return
-            response = to_data_set(match)
+            response = dict(match)
             if model is not Model.WORKLIST:
-                response.QueryRetrieveLevel = query.level.value if query.level else None
-                response.RetrieveAETitle = event.assoc.acceptor.ae_title
-            yield 0xFF00, response
+                response["QueryRetrieveLevel"] = query.level.value if query.level else ""
+                response["RetrieveAETitle"] = event.assoc.acceptor.ae_title
+            yield 0xFF00, to_data_set({**response, **event.assoc.fault.values})
 
     def _create_step(self, event: evt.Event) -> tuple[int | Dataset, Dataset | None]:
         # The SCU may leave the SOP Instance UID to the SCP (PS3.7 section 10.1.5.1.4); ours and most others do not.

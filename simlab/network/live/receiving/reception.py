@@ -96,9 +96,9 @@ class Reception:
         """
         self.outstanding = 0
         """Requests begun and not yet answered."""
+        self.calling = calling
         self._receiving = receiving
         self._contexts = contexts
-        self._calling = calling
         self._window = window
         self._send = send
 
@@ -117,7 +117,7 @@ class Reception:
         sop_class, syntax = context
         reference = InstanceReference(_text(request.sop_class), _text(request.sop_instance))
         self.outstanding += 1
-        sink = _Writing(self, context_id, request, reference, syntax)
+        sink = Writing(self, context_id, request, reference, syntax)
         if reference.sop_class != sop_class:
             sink.status = Status(SOP_CLASS_NOT_SUPPORTED, "not the SOP class of the presentation context")
         else:
@@ -130,24 +130,25 @@ class Reception:
         self._send(store_response(context_id, request, status))
 
 
-class _Writing:
+class Writing:
     """One data set on its way into a file."""
 
     def __init__(
         self, reception: Reception, context_id: int, request: Command, reference: InstanceReference, syntax: str
     ) -> None:
         self.status: Status | None = None
-        """Set once it is known that the instance cannot be kept; what is left of it is then received for nothing."""
+        """Set once it is known that the instance is not kept; what is left of it is then received for nothing."""
+        self.request = request
+        self.head = bytearray()
+        """What the data set begins with."""
         self._reception = reception
         self._receiving = reception._receiving
         self._context_id = context_id
-        self._request = request
         self._reference = reference
         self._syntax = syntax
         self._path = self._receiving.new_path()
         self._file = -1
         self._header = b""
-        self._head = bytearray()
         self._begun = False
         """Whether anything has been written."""
         self._size = 0
@@ -155,7 +156,7 @@ class _Writing:
 
     def open(self) -> None:
         """Begin the file."""
-        self._header = file_header(self._reference, self._syntax, self._reception._calling)
+        self._header = file_header(self._reference, self._syntax, self._reception.calling)
         try:
             try:
                 self._file = os.open(self._path, _NEW_FILE, 0o666)
@@ -171,10 +172,10 @@ class _Writing:
             return
         self._size += len(piece)
         if not self._begun:
-            missing = HEAD_BYTES - len(self._head)
-            self._head += piece[:missing]
+            missing = HEAD_BYTES - len(self.head)
+            self.head += piece[:missing]
             piece = piece[missing:]
-            if len(self._head) < HEAD_BYTES:
+            if len(self.head) < HEAD_BYTES:
                 return
         try:
             self._put(piece)
@@ -185,12 +186,16 @@ class _Writing:
         """Write a piece, and before the first one what was gathered."""
         if not self._begun:
             self._begun = True
-            self._put(memoryview(self._header + self._head))
+            self._put(memoryview(self._header + self.head))
         while written := os.write(self._file, piece):
             piece = piece[written:]
 
     def _fail(self, error: OSError) -> None:
-        self.status = Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64])
+        self.refuse(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
+
+    def refuse(self, status: Status) -> None:
+        """Keep nothing, and respond with this in the end."""
+        self.status = status
         self._leave_nothing()
 
     def give_up(self) -> None:
@@ -246,19 +251,19 @@ class _Writing:
         else:
             self._deliver(self._respond)
 
+    @property
+    def instance(self) -> ReceivedInstance:
+        """What has been received, once all of it has."""
+        offset = len(self._header)
+        calling = self._reception.calling
+        return ReceivedInstance(self._reference, self._syntax, calling, self._path, offset, offset + self._size)
+
     def _deliver(self, respond: Respond) -> None:
-        instance = ReceivedInstance(
-            self._reference,
-            self._syntax,
-            self._reception._calling,
-            self._path,
-            len(self._header),
-            len(self._header) + self._size,
-        )
-        self._receiving.deliver(instance, self._receiving.storage.examine(instance, bytes(self._head)), respond)
+        instance = self.instance
+        self._receiving.deliver(instance, self._receiving.storage.examine(instance, bytes(self.head)), respond)
 
     def _respond(self, status: Status) -> None:
-        self._reception.respond(self._context_id, self._request, status)
+        self._reception.respond(self._context_id, self.request, status)
 
 
 def _already_answered(_: Status) -> None:

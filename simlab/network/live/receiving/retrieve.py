@@ -14,12 +14,14 @@ from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.dsutils import decode, encode
 
 from simlab.network.live.directory import Directory, Peer
+from simlab.network.live.receiving.faulty import AbortingParser
 from simlab.network.live.sending.association import accepted_syntaxes, hand_back, make_train
 from simlab.network.live.sending.conversion import Preparation, Unsendable
 from simlab.network.live.sending.drive import run
 from simlab.network.live.sending.train import Outgoing
 from simlab.network.live.server import KeptInstance, LiveServer
 from simlab.network.live.wire.identifiers import query_from_data_set
+from simlab.network.live.wire.pdus import ProtocolError
 from simlab.network.live.wire.upper_layer import ThreadlessAssociation
 from simlab.network.seam import DEFAULT_TIMEOUT, NO_STATUS, Located, Status, is_success
 from simlab.network.sop_classes import MODELS
@@ -132,6 +134,12 @@ def _store_back(association: ThreadlessAssociation, instance: Outgoing | Unsenda
     train.other = partial(association.dul.message, data=None)  # a C-CANCEL
     run(train)
     hand_back(association, train)
+    if isinstance(association.dul.parser, AbortingParser):  # which the train has passed by
+        try:
+            association.dul.parser.count()
+        except ProtocolError:
+            association.dul.refuse()
+            return NO_STATUS
     return train.rows.status[0]
 
 

@@ -205,7 +205,7 @@ class Requestor:
     def serve_until(self, finished: threading.Event, timeout: float) -> None:
         """Keep the association open for what the peer may send, until ``finished``, its end, or the time-out."""
         dul = self.association.dul
-        dul.wait(lambda: finished.is_set() or dul.release_requested, timeout)
+        self.association.dimse.wait(lambda: finished.is_set() or dul.release_requested, timeout)
         self._answer_release()
 
     def _answer_release(self) -> None:

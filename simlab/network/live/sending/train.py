@@ -323,6 +323,8 @@ class Journey:
     def _answered(self, message_id: int, status: int, comment: str) -> None:
         request = self._outstanding.pop(message_id, None)
         if request is None:
+            if 0 < message_id <= self._train.message_id:
+                return  # a second response, which says nothing of any other request
             raise ProtocolError(Reason.UNEXPECTED_PDU, "a response to nothing")
         self._deadline = self._now + self._timeout
         self._add(request, status, self._now)

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from pynetdicom import evt
@@ -24,10 +25,11 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
 from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
-from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu import A_ABORT_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import A_RELEASE, P_DATA
 from pynetdicom.transport import AssociationSocket
 
+from simlab.network.faults import RequestFault
 from simlab.network.live.wire.commands import NO_DATA_SET, read_command
 from simlab.network.live.wire.pdus import DataSink, Gathering, PDUParser, ProtocolError, Reason
 from simlab.network.seam import Trouble
@@ -72,7 +74,8 @@ class UpperLayer(DULServiceProvider):
         """As it was given to us; pynetdicom forgets its own reference, in places without closing it."""
         self.timed_out = False
         """Whether the peer has failed to read what we sent."""
-        self._parser: PDUParser | None = None
+        self.withheld: bytearray | None = None
+        """Gets the P-DATA-TFs of a response that is not to be sent as it comes."""
 
     # ---- pynetdicom's thread, which is none
 
@@ -105,6 +108,9 @@ class UpperLayer(DULServiceProvider):
     def _send(self, pdu: Any) -> None:
         if self.connection is None:
             return
+        if self.withheld is not None and isinstance(pdu, P_DATA_TF):
+            self.withheld += pdu.encode()
+            return
         try:
             self.connection.settimeout(self.send_timeout)
             self.connection.sendall(pdu.encode())
@@ -112,8 +118,8 @@ class UpperLayer(DULServiceProvider):
             self.timed_out = isinstance(error, TimeoutError)
             self.event_queue.put("Evt17")  # transport connection closed; or as good as, if the peer does not read
 
-    def send_at_once(self, pdu: bytes) -> None:
-        """Send a whole PDU past the state machine, without waiting: if it does not fit, the connection is cut off.
+    def send_at_once(self, data: bytes) -> None:
+        """Send bytes past the state machine, without waiting: if they do not fit, the connection is cut off.
 
         The end of the association is up to the thread that reads, and hears of it.
         """
@@ -121,20 +127,18 @@ class UpperLayer(DULServiceProvider):
             if self.connection is None or self._ended:
                 return
             with suppress(OSError):
-                if self.connection.send(pdu) == len(pdu):
+                if self.connection.send(data) == len(data):
                     return
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
     # ---- receiving
 
-    @property
+    @cached_property
     def parser(self) -> PDUParser:
-        """What makes messages of bytes. There once it is known which maximum length we announce."""
-        if self._parser is None:
-            us = self.assoc.requestor if self.assoc.is_requestor else self.assoc.acceptor
-            self._parser = PDUParser(self, us.maximum_length or 0)
-        return self._parser
+        """What makes messages of bytes. Made once it is known which maximum length we announce."""
+        us = self.assoc.requestor if self.assoc.is_requestor else self.assoc.acceptor
+        return PDUParser(self, us.maximum_length or 0)
 
     def wait(self, condition: Callable[[], bool], timeout: float | None) -> bool:
         """Receive until a condition holds; False if the time is up or the association has ended before."""
@@ -144,6 +148,11 @@ class UpperLayer(DULServiceProvider):
             if self._ended or (left is not None and left <= 0) or not self.receive(left):
                 return condition()
         return True
+
+    def pass_time(self, seconds: float) -> bool:
+        """Take in what comes within so many seconds; False if the association has ended by then."""
+        self.wait(lambda: False, seconds)
+        return not self._ended
 
     def poll(self) -> None:
         """Take in what has come by now."""
@@ -255,8 +264,7 @@ class UpperLayer(DULServiceProvider):
     def hang_up(self) -> None:
         """Close the connection, whatever state the association is in; who waits for the peer wakes up."""
         with self._acting:
-            if self._parser is not None:
-                self._parser.give_up()
+            self.parser.give_up()
             self.state_machine.current_state = _IDLE
             self._ended = True
         connection = self.connection
@@ -274,7 +282,11 @@ class Messages(DIMSEServiceProvider):
     def __init__(self, association: ThreadlessAssociation) -> None:
         self._cancels: dict[int, C_CANCEL] = {}
         self.requests: deque[tuple[int, Any]] = deque()
-        """Requests of the peer that requested the association, to be served in their turn."""
+        """Requests of the peer, to be served in their turn."""
+        self.serve: Callable[[Any, int], None] = association._serve_request
+        """Serves a request, given its context ID, of a peer that we have called: a report of storage commitment."""
+        self.asked = 0
+        """Message ID of the last request that was sent."""
         super().__init__(association)
 
     @property
@@ -293,10 +305,29 @@ class Messages(DIMSEServiceProvider):
         Raises AssociationError if the peer wants to release the association instead.
         """
         if block:
-            self.dul.wait(lambda: not self.msg_queue.empty() or self.dul.release_requested, self.dimse_timeout)
+            self.wait(lambda: not self.msg_queue.empty() or self.dul.release_requested, self.dimse_timeout)
             if self.msg_queue.empty() and self.dul.release_requested:
                 raise AssociationError(Trouble.ABORTED, "the peer released the association")
         return super().get_msg(block=False)
+
+    def wait(self, condition: Callable[[], bool], timeout: float | None) -> None:
+        """Wait for a condition, and meanwhile serve what a peer asks that we have called."""
+
+        def holds() -> bool:
+            while self.assoc.is_requestor and self.requests:
+                context_id, request = self.requests.popleft()
+                self.serve(request, context_id)
+            return condition()
+
+        self.dul.wait(holds, timeout)
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message. What still comes in response to an earlier request is nobody's from here on."""
+        if primitive.MessageIDBeingRespondedTo is None:
+            self.asked = primitive.MessageID
+            while not self.msg_queue.empty():
+                self.msg_queue.get_nowait()
+        super().send_msg(primitive, context_id)
 
     def receive(self, context_id: int, command: bytes, data: bytes | None) -> None:
         """Make a message of a command set and its data set. Raises ProtocolError."""
@@ -313,11 +344,11 @@ class Messages(DIMSEServiceProvider):
         if isinstance(primitive, C_CANCEL):
             if len(self._cancels) < MOST_CANCELS:
                 self._cancels[int(primitive.MessageIDBeingRespondedTo or 0)] = primitive
-        elif self.assoc.is_requestor and isinstance(primitive, N_EVENT_REPORT) and primitive.is_valid_request:
-            self.assoc._serve_request(primitive, context_id)
-        elif self.assoc.is_acceptor and not read_command(command).field & 0x8000:
+        elif (self.assoc.is_acceptor and not read_command(command).field & 0x8000) or (
+            self.assoc.is_requestor and isinstance(primitive, N_EVENT_REPORT) and primitive.is_valid_request
+        ):
             self.requests.append((context_id, primitive))
-        else:
+        elif primitive.MessageIDBeingRespondedTo in (None, self.asked):
             self.msg_queue.put((context_id, primitive))
 
 
@@ -327,6 +358,9 @@ class ThreadlessAssociation(Association):
     dul: UpperLayer
     dimse: Messages
     _sent_abort: bool
+
+    fault = RequestFault()
+    """What goes wrong with the request that is being served."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
