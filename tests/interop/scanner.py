@@ -16,6 +16,7 @@ from simlab.network.live.sending.association import Requestor, contexts_for
 
 WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
 IMPLICIT = "1.2.840.10008.1.2"
+PROCESSING_FAILURE = 0x0110
 BOUND = 20.0
 """Seconds that any answer may take."""
 
@@ -78,6 +79,8 @@ class Scanner:
         self.slow_down = threading.Event()
         self.reading = threading.Event()
         """A report has come, and is perhaps not answered yet."""
+        self.refusals = 0
+        """How many reports it refuses, from the next one on."""
         self._roles = {}
         entity = AE(ae_title)
         for context in AllStoragePresentationContexts:
@@ -107,7 +110,9 @@ class Scanner:
         if self.slow_down.is_set():
             time.sleep(0.5)
         self.reports.put(Report(event.event_type, event.event_information, self._roles.get(event.assoc)))
-        return 0x0000, None
+        refused = self.refusals > 0
+        self.refusals -= refused
+        return PROCESSING_FAILURE if refused else 0x0000, None
 
     def _take_instance(self, event):
         self.stored.append(event.request.AffectedSOPInstanceUID)
@@ -116,18 +121,18 @@ class Scanner:
         return 0x0000
 
     @contextmanager
-    def asking_to_commit(self, archive, references):
+    def asking_to_commit(self, archive, references, transaction=None):
         """Ask for commitment to (SOP class, SOP instance) pairs; the association stays open for the block."""
         handlers = [(evt.EVT_N_EVENT_REPORT, self.take_report)]
         with associated(self.ae_title, archive, StorageCommitmentPushModel, handlers) as requestor:
-            transaction = self.send_request(requestor.association, references)
+            transaction = self.send_request(requestor.association, references, transaction)
             with attended(requestor):
                 yield transaction
 
-    def send_request(self, association, references):
-        """N-ACTION; returns the Transaction UID."""
+    def send_request(self, association, references, transaction=None):
+        """N-ACTION, under a new Transaction UID unless told; returns that."""
         request = Dataset()
-        request.TransactionUID = generate_uid()
+        request.TransactionUID = transaction or generate_uid()
         request.ReferencedSOPSequence = []
         for sop_class, sop_instance in references:
             item = Dataset()

@@ -15,6 +15,7 @@ from interop.scanner import BOUND, Scanner
 pytestmark = pytest.mark.peers
 
 NO_SUCH_INSTANCE = 0x0112
+DUPLICATE_TRANSACTION = 0x0131
 ALL_STORED, FAILURES_EXIST = 1, 2
 
 
@@ -107,3 +108,31 @@ def test_what_is_not_there_is_not_committed_to(clinic, scanner, references, arch
     assert report.event_type == FAILURES_EXIST
     assert report.failed == {missing[1]: NO_SUCH_INSTANCE}
     assert sorted(report.stored) == sorted(uid for _, uid in references)
+
+
+@pytest.mark.parametrize("archive", ["archive", "vault"])
+def test_a_transaction_in_use_is_refused_and_the_first_request_is_reported_all_the_same(
+    clinic, scanner, references, archive
+):
+    scanner.slow_down.set()
+    with scanner.asking_to_commit(clinic[archive], references) as transaction:
+        assert scanner.reading.wait(BOUND)  # not answered yet, so that the transaction is still in use
+        with scanner.asking_to_commit(clinic[archive], references[:2], transaction):
+            first, second = scanner.next_report(), scanner.next_report()
+    assert (first.event_type, sorted(first.stored)) == (ALL_STORED, sorted(uid for _, uid in references))
+    assert (second.event_type, second.stored) == (FAILURES_EXIST, [])
+    assert second.failed == {uid: DUPLICATE_TRANSACTION for _, uid in references[:2]}
+    assert {report.information.TransactionUID for report in (first, second)} == {transaction}
+    assert scanner.reports.empty()
+
+
+def test_a_report_that_is_refused_comes_again_on_a_new_association(clinic, scanner, references):
+    scanner.refusals = 1
+    with scanner.asking_to_commit(clinic["vault"], references) as transaction:
+        first, second = scanner.next_report(), scanner.next_report()
+    assert first.roles is None
+    _scu, scp = second.roles[StorageCommitmentPushModel]
+    assert scp
+    assert first.information == second.information
+    assert second.information.TransactionUID == transaction
+    assert scanner.reports.empty(), "it was taken the second time"

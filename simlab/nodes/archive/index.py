@@ -12,12 +12,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, create_engine, delete, event, func, select
 
+from simlab.faults import Known
 from simlab.network.matching import date_bounds, has_wildcard, value_representation, values_of
 from simlab.network.query import Identifier, Level, Value
 from simlab.nodes.archive.batch import ENTRY_COLUMNS, IN_LIST, Batch, as_entry, as_list, entries_of, entry_of
 from simlab.nodes.archive.files import Entry
+from simlab.nodes.archive.header import text
 from simlab.nodes.archive.hierarchy import COMPUTED, UNIQUE_KEY, down_to
 from simlab.nodes.archive.placement import Place, remove_empty
+from simlab.nodes.archive.requests import KeptRequests
 from simlab.nodes.archive.tables import INSTANCES, METADATA, PATIENTS, SERIES, STUDIES, TABLE, UNIQUE_COLUMN
 from simlab.studies.study import InstanceReference
 
@@ -30,6 +33,8 @@ class Index:
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_WAIT})
+        self.requests = KeptRequests(self._engine)
+        """Commitment requests that were accepted."""
         self._places: dict[tuple[str, str], Place] = {}
         """By study and series UID."""
         synchronous = "FULL" if durable else "NORMAL"
@@ -45,6 +50,7 @@ class Index:
 
     def close(self) -> None:
         """Close all connections."""
+        self.requests.close()
         self._looking_up.close()
         self._writing.close()
         self._engine.dispose()
@@ -62,7 +68,7 @@ class Index:
         self._places.update(batch.new_places)
 
     def remove(self, sop_instances: Iterable[str]) -> None:
-        """Forget instances, and the series, studies and patients that have none left."""
+        """Forget instances, and the series, studies and patients that have none left. Not beside a batch."""
         with self._engine.begin() as connection:
             self._places.clear()
             connection.execute(delete(INSTANCES).where(IN_LIST), {"uids": as_list(sop_instances)})
@@ -83,6 +89,18 @@ class Index:
             if sop_instances is not None:
                 return entries_of(connection, sop_instances)
             return [as_entry(row) for row in connection.execute(select(*ENTRY_COLUMNS))]
+
+    def describe(self, sop_instances: Iterable[str]) -> dict[str, Known]:
+        """What the fault plan goes by, of those of these instances that have an entry."""
+        statement = (
+            select(INSTANCES.c.uid, STUDIES.c.accession, INSTANCES.c.attributes)
+            .join(SERIES, SERIES.c.id == INSTANCES.c.series)
+            .join(STUDIES, STUDIES.c.id == SERIES.c.study)
+            .where(IN_LIST)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement, {"uids": as_list(sop_instances)}).all()
+        return {uid: Known(accession, _number(attributes)) for uid, accession, attributes in rows}
 
     def locate(self, unique_keys: Mapping[str, Collection[str]]) -> tuple[InstanceReference, ...]:
         """References of the instances below these unique keys, in the order in which they came."""
@@ -136,6 +154,12 @@ def _narrowing(levels: Collection[Level], keys: Identifier) -> Iterator[ColumnEl
         wild = value_representation(keyword) != "UI" and any(map(has_wildcard, values))
         if values and not wild:
             yield column.in_(values)
+
+
+def _number(attributes: Identifier) -> int | None:
+    """The Instance Number of an instance, if it is one."""
+    number = text(attributes, "InstanceNumber")
+    return int(number) if number.isdecimal() else None
 
 
 def _thawed(value: Any) -> Value:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from simlab.faults import Known
 from simlab.network.matching import has_wildcard, values_of
 from simlab.network.query import Identifier, Level, Query, Value
 from simlab.network.seam import Answer, Located
+from simlab.nodes.archive.decisions import described
 from simlab.nodes.archive.hierarchy import answer, retrieve_keys
+from simlab.nodes.archive.requests import MemoryRequests
 from simlab.studies.study import InstanceReference, Series, Study
 
 
@@ -38,6 +41,7 @@ class MemoryHoldings:
     """
 
     def __init__(self) -> None:
+        self.requests = MemoryRequests()
         self._studies: dict[str, dict[str, _HeldSeries]] = {}
         """By study and series UID, in order of arrival."""
         self._origins: dict[tuple[str, tuple[str, ...]], Study] = {}
@@ -100,6 +104,37 @@ class MemoryHoldings:
         return frozenset(
             reference for reference in references if self._class_of(reference) not in {None, reference.sop_class}
         )
+
+    def waiting(self, references: Iterable[InstanceReference]) -> frozenset[InstanceReference]:
+        """None: there is always room."""
+        del references
+        return frozenset()
+
+    def describe(self, references: Collection[InstanceReference]) -> dict[str, Known]:
+        """What the fault plan goes by, for each of these SOP Instance UIDs."""
+        places = {uid: self._place(uid) for _, uid in references}
+        known = {uid: Known(place[0].origin.order.accession, place[1]) for uid, place in places.items() if place}
+        return described(references, known)
+
+    def forget(self, references: Iterable[InstanceReference]) -> None:
+        """Lose instances, and the series, studies and patients that have none left."""
+        for reference in references:
+            place = self._place(reference.sop_instance)
+            if place is None:
+                continue
+            held, number = place
+            held.numbers.remove(number)
+            if not held.numbers:
+                self._forget_series(held)
+
+    def _forget_series(self, held: _HeldSeries) -> None:
+        for number in range(1, held.series.instances + 1):
+            del self._places[held.series.instance_uid(number)]
+        study = held.origin.uid
+        del self._studies[study][held.series.uid]
+        if not self._studies[study]:
+            del self._studies[study]
+            del self._studies_of_patient[held.origin.order.patient.id][study]
 
     def studies_of(self, references: Iterable[InstanceReference]) -> list[Study]:
         """These instances, as far as they are held, as selections of the studies that they came in."""

@@ -43,5 +43,5 @@ class ArchiveModel(VirtualHalf):
         known = self._node.titled(request.requester) is not None
         status = judge_request(request, new_association=self._report == "new", known=known)
         if status.code == SUCCESS:
-            self._node.notify(request)
+            self._node.notify(self.holdings.requests.accept(request))
         return status

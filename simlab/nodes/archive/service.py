@@ -32,6 +32,8 @@ class ArchiveService(LiveHalf):
             node.workspace, durable=durability is Durability.FSYNC, unforeseen=self._end_the_run
         )
         self.storage = Storage(self.holdings.incoming, durability, examine, self._spec.receivers)
+        for accepted in self.holdings.requests.owed():  # from before a restart
+            node.notify(accepted)
 
     def take(self, instance: ReceivedInstance, examined: Header | Status, respond: Respond) -> None:
         """Store an instance."""
@@ -50,11 +52,15 @@ class ArchiveService(LiveHalf):
         return self.holdings.locate(query)
 
     def commitment_requested(self, request: CommitmentRequest) -> Status:
-        """Accept, unless nobody could be told; the workflow reports."""
+        """Accept, unless nobody could be told, or it cannot be kept until it is reported; the workflow reports."""
         known = self._node.titled(request.requester) is not None
         status = judge_request(request, new_association=self._spec.report == "new", known=known)
-        if status.code == SUCCESS:
-            self._node.notify(request)
+        if status.code != SUCCESS:
+            return status
+        accepted = self.holdings.requests.accept(request)
+        if isinstance(accepted, Status):
+            return accepted
+        self._node.notify(accepted)
         return status
 
     def close(self) -> None:

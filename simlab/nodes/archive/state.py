@@ -13,22 +13,25 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from simlab.faults import Known
 from simlab.network.live.sending.files import recognise
 from simlab.network.live.server import HEAD_BYTES, KeptInstance, ReceivedInstance
 from simlab.network.query import Level, Query
 from simlab.network.seam import SUCCESS, Answer, Located, Status
+from simlab.nodes.archive.decisions import described
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import Header, examine
 from simlab.nodes.archive.hierarchy import WRONG_IDENTIFIER, answer, retrieve_keys
 from simlab.nodes.archive.index import Index
 from simlab.nodes.archive.keeper import Arrival, Keeper
+from simlab.nodes.archive.requests import KeptRequests
 from simlab.nodes.archive.writer import LARGEST_GROUP, Writer
 from simlab.studies.study import InstanceReference
 
@@ -76,6 +79,11 @@ class ArchiveState:
             self._closing = True
         self._writer.close()
         self._index.close()
+
+    @property
+    def requests(self) -> KeptRequests:
+        """Commitment requests for which a report is owed."""
+        return self._index.requests
 
     def instances(self) -> int:
         """How many instances are held."""
@@ -165,6 +173,32 @@ class ArchiveState:
         asked = frozenset(references)
         held = {entry.reference.sop_instance: entry.reference for entry in self._present(uid for _, uid in asked)}
         return frozenset(reference for reference in asked if held.get(reference.sop_instance, reference) != reference)
+
+    def waiting(self, references: Iterable[InstanceReference]) -> frozenset[InstanceReference]:
+        """Which of these were answered for, and wait because the disk or the index takes nothing."""
+        if self._settle():
+            return frozenset()
+        arrivals = ((reference, self._writer.waiting(reference.sop_instance)) for reference in references)
+        return frozenset(each for each, arrival in arrivals if arrival and arrival.instance.reference == each)
+
+    def describe(self, references: Collection[InstanceReference]) -> dict[str, Known]:
+        """What the fault plan goes by, for each of these SOP Instance UIDs."""
+        self._settle()
+        return described(references, self._index.describe(uid for _, uid in references))
+
+    def forget(self, references: Iterable[InstanceReference]) -> None:
+        """Lose instances, as if they had never come; not while the index is in trouble."""
+        uids = [uid for _, uid in references]
+        if not uids:
+            return
+        with self._taking:  # so that nothing is being entered, and nobody hears of one of them that it is held
+            if not self._settle():
+                return
+            for entry in self._present(uids):
+                with suppress(OSError):
+                    (self._root / entry.path).unlink()
+            with suppress(DBAPIError):  # they are not held without their files; a restart will remove the rows
+                self._index.remove(uids)
 
     def _present(self, sop_instances: Iterable[str]) -> Iterator[Entry]:
         """The entries of these instances whose file is there, in its full size."""

@@ -1,11 +1,11 @@
-"""The tables of the archive's index: patients, studies, series and instances.
+"""The tables of the archive's index: patients, studies, series and instances, and what is to be reported on.
 
 Each level keeps its unique key and what is searched most as columns, and all its other queryable attributes as JSON.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
 
 from simlab.network.query import Level
 
@@ -53,6 +53,15 @@ INSTANCES = Table(
     Column("size", Integer, nullable=False),
     Column("offset", Integer, nullable=False),
     Column("attributes", JSON, nullable=False),
+)
+REQUESTS = Table(
+    "commitment_requests",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("transaction_uid", String, nullable=False, index=True),
+    Column("requester", String, nullable=False),
+    Column("instances", JSON, nullable=False),
+    Column("duplicate", Boolean, nullable=False),
 )
 TABLE = {Level.PATIENT: PATIENTS, Level.STUDY: STUDIES, Level.SERIES: SERIES, Level.IMAGE: INSTANCES}
 UNIQUE_COLUMN = {

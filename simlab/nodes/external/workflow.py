@@ -10,14 +10,13 @@ from typing import Any
 
 from simpy import Event
 
-from simlab.network.seam import CommitmentRequest
-from simlab.nodes.archive.decisions import HoldsInstances
-from simlab.nodes.archive.workflow import report
+from simlab.nodes.archive.decisions import Accepted, HoldsInstances
+from simlab.nodes.archive.workflow import Reporting, report
 from simlab.nodes.node import Node
 
 
 def run(node: Node, model: HoldsInstances) -> Generator[Event, Any, None]:
     """Answer commitment requests as they come, side by side."""
     while True:
-        request: CommitmentRequest = yield node.notifications.get()
-        node.env.process(report(node, model.holdings, request, delay=0.0, same=False))
+        accepted: Accepted = yield node.notifications.get()
+        node.env.process(report(node, model.holdings, accepted, Reporting()))
