@@ -93,9 +93,9 @@ class Node:
             rows.append(sop_instance, sop_class, "", 0, now, now, reason)
         self.recorder.add_instances(InstanceBatch(self.world, self.name, archive, study, rows, "N-EVENT-REPORT"))
 
-    def milestone(self, name: str, study: str, comment: str = "") -> None:
-        """Record that a study has reached a milestone (one of ``records.MILESTONES``)."""
-        self._note(name, "", study, comment, self.env.now)
+    def milestone(self, name: str, study: str, comment: str = "", *, at: float | None = None) -> None:
+        """Record that a study has reached a milestone (one of ``records.MILESTONES``), at a run second; None is now."""
+        self._note(name, "", study, comment, self.env.now if at is None else at)
 
     def remark(self, what: str, peer: str, comment: str, about: str = "", *, study: str = "") -> None:
         """Record something that the node did wrong or noticed (one of ``records.REMARKS``). Called from any thread."""

@@ -210,7 +210,7 @@ class Expectation(Frozen):
     failures: Annotated[int, Field(ge=0)] | None = None
     """At most so many failures."""
     lost: Annotated[int, Field(ge=0)] | None = None
-    """At most so many instances lost."""
+    """At most so many instances that an archive has dropped, and at most so many that nobody has any more."""
 
     @model_validator(mode="after")
     def _expects_something(self) -> Self:

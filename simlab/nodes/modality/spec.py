@@ -16,7 +16,7 @@ from simlab.studies.protocols import PROTOCOLS
 from simlab.studies.transfer_syntaxes import ALL, named
 from simlab.topology.frozen import FieldPath, Mistake
 from simlab.topology.model import ExperimentSpec, Refers, Topology
-from simlab.units import Duration
+from simlab.units import Duration, Size
 
 IMAGES = PixelFormat(512, 512, 1, 16, BITS_STORED, signed=False, photometric="MONOCHROME2")
 """What scanners make."""
@@ -44,8 +44,25 @@ class ModalitySpec(StoringSpec):
     """Seconds for which the association of the N-ACTION stays open for the commitment report."""
     commit_timeout: Annotated[Duration, Field(gt=0)] = 30.0
     """Seconds after which a commitment report is no longer waited for."""
+    resend: Literal["study", "failed", "by-reason"] = "by-reason"
+    """What is sent again when the archive does not commit to all of a study. study: all of it, also when no report
+    comes in time. failed: what was reported as failed, whatever the reason. by-reason: what the archive has not got
+    (0112H); what it had no resources for or failed to process (0213H, 0110H, and reasons that nobody knows) is asked
+    for again without being sent, and what it will never commit to (0119H, 0122H) raises an alarm."""
+    escalate: Annotated[int, Field(ge=1)] = 3
+    """With `resend: by-reason`, an instance is sent again all the same after so many reports in a row that would have
+    it asked for again later."""
+    delete_local: Literal["after-safe", "after-store"] = "after-safe"
+    """When the local copy of a study may go: once the archive has committed to all of it, or as soon as it is stored.
+    Where nobody is asked to commit, it is the latter."""
+    grace: Duration = 0.0
+    """Run seconds between the moment from which the local copy may go, and its deletion."""
+    local_disk: Annotated[Size, Field(gt=0)] | None = None
+    """Bytes that the studies on the local disk may have together, encoded without compression. While the next one does
+    not fit, the scanner takes no patient. None: without limit."""
     attempts: Annotated[int, Field(ge=1)] = 5
-    """How often something is tried in all. Storing begins to count anew whenever an instance got through."""
+    """How often something is tried in all. Storing begins to count anew whenever an instance got through; asking to
+    commit to a study never does."""
     back_off: Duration = 1.0
     """Seconds before the second attempt; twice as long before each further one."""
     longest_back_off: Duration = 30.0

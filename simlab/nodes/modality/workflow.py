@@ -1,40 +1,39 @@
 """What a scanner does: one patient after the other on the table, and their studies on their way meanwhile.
 
-    worklist --> N-CREATE --> acquire --> next patient
-                                 |
-                                 +--> store --> N-SET --> request commitment --> report --> delete the local copy
+    worklist --> room on the local disk --> N-CREATE --> acquire --> next patient
+                                                            |
+                                                            +--> store --> N-SET --> request commitment --> report
+                                                                                             ^                |
+                                                                                             +-- send again --+
+                                                                                                              |
+                                                                                           delete the local copy
 
-What was not acknowledged, and what the archive does not commit to, is sent again; what got no answer is asked again.
-Between attempts the scanner backs off, longer each time: a link that is down for a while costs nothing but time.
+What was not acknowledged is sent again; what becomes of what the archive does not commit to is the scanner's policy
+(:mod:`simlab.nodes.modality.commitment`). Between attempts the scanner backs off, longer each time: a link that is down
+for a while costs nothing but time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any, cast
 
-from simpy import Event
+from simpy import Event, Resource
 
-from simlab.network.query import Identifier, Model, Query
 from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Stored, Trouble
-from simlab.network.worklist_items import order_from_item
+from simlab.nodes.modality.commitment import Commitment, Policy
+from simlab.nodes.modality.orders import order_from, worklist_query
+from simlab.nodes.modality.space import Space
 from simlab.nodes.modality.spec import ModalitySpec
 from simlab.nodes.modality.steps import completed_step, created_step, discontinued_step
 from simlab.nodes.node import Node
 from simlab.nodes.options import store_options
 from simlab.studies.protocols import exam_seconds, get_protocol, plan_study
-from simlab.studies.study import Order, Study
+from simlab.studies.study import InstanceReference, Order, Study
 from simlab.studies.uids import derive_uid
 
 Steps = Generator[Event, Any, Any]
-
-WANTED = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID"),
-    *("ReferringPhysicianName", "RequestedProcedureID", "RequestedProcedureDescription"),
-)
-"""What a study must carry on from its worklist item."""
 
 
 def run(node: Node, _: object = None) -> Steps:
@@ -43,7 +42,59 @@ def run(node: Node, _: object = None) -> Steps:
     node.env.process(scanner.receive_reports())
     while True:
         order = yield from scanner.next_order()
+        yield from scanner.make_room(order)
         yield from scanner.examine(order)
+
+
+class Copy:
+    """The local copy of a study. It is not deleted while it is being sent."""
+
+    def __init__(self, node: Node, study: Study) -> None:
+        self.study = study
+        self.there = True
+        self.in_use = Resource(node.env)
+
+
+class Talk:
+    """What a scanner and an archive have to say to each other about the commitment to a study."""
+
+    def __init__(self, node: Node, archive: str, copy: Copy) -> None:
+        spec = cast("ModalitySpec", node.spec)
+        self.node = node
+        self.archive = archive
+        self.copy = copy
+        self.commitment = Commitment(copy.study, Policy(spec.resend, spec.escalate))
+        self.settled = node.env.event()
+        """Succeeds when there is nothing left to ask for."""
+        self.complete = node.env.event()
+        """Succeeds when every instance is safe, with the run second."""
+        self.reported: dict[str, Event] = {}
+        """By Transaction UID; succeeds with the report."""
+
+    def begin(self, transaction: str) -> Event:
+        """A transaction begins. Returns the event of its report."""
+        self.commitment.request(transaction)
+        reported = self.reported[transaction] = self.node.env.event()
+        return reported
+
+    def take(self, report: CommitmentReport) -> None:
+        """Take in a report on one of the transactions, be it in time or late."""
+        node, study = self.node, self.copy.study.uid
+        judgement = self.commitment.report(report, copy=self.copy.there)
+        if judgement is None:
+            node.remark("report", self.archive, "already reported", report.transaction, study=study)
+            return
+        stored, failed = self.commitment.relevant(report)
+        node.committed(self.archive, study, stored, failed)
+        for remark in judgement.remarks:
+            node.remark("report", self.archive, remark, study=study)
+        for alarm in judgement.alarms:
+            node.remark("alarm", self.archive, alarm, study=study)
+        self.reported[report.transaction].succeed(report)
+        if self.commitment.settled and not self.settled.triggered:
+            self.settled.succeed()
+        if self.commitment.complete and not self.complete.triggered:
+            self.complete.succeed(node.env.now)
 
 
 class Scanner:
@@ -54,48 +105,42 @@ class Scanner:
         self.spec = cast("ModalitySpec", node.spec)
         self.steps_to = self.spec.reports_steps_to(node.topology)
         self._taken: set[str] = set()
-        self._awaited: dict[str, Event] = {}
-        """Transaction UID to the event that succeeds with its report."""
+        self._space = Space(self.spec.local_disk)
+        self._freed = node.env.event()
+        """Succeeds when a study is deleted, and is then replaced."""
+        self._talks: dict[str, Talk] = {}
+        """By Transaction UID, for ever: a report may be late by any time."""
 
     # ---- worklist
 
     def next_order(self) -> Steps:
         """Query until there is a step for this station; take the one scheduled first."""
+        query = worklist_query(self.spec.ae_title, self.spec.modality)
         while True:
-            found: Found = yield self.node.network.find(self.node.name, self.spec.worklist, self.worklist_query())
-            orders = [order for order in map(self.order_from, found.matches) if order is not None]
+            found: Found = yield self.node.network.find(self.node.name, self.spec.worklist, query)
+            now = self.node.scenario_time()
+            judged = (
+                order_from(item, now, self.spec.ae_title, self.spec.modality, self.spec.protocol or "")
+                for item in found.matches
+            )
+            orders = [order for order in judged if order is not None and order.study_uid not in self._taken]
             if orders:
                 order = min(orders, key=lambda order: (order.scheduled, order.accession))
                 self._taken.add(order.study_uid)
                 return order
             yield self.node.protocol(self.spec.poll)
 
-    def worklist_query(self) -> Query:
-        """Steps scheduled to this station and not begun; all that a study needs is asked back (PS3.4 table K.6-1)."""
-        step: Identifier = {
-            "ScheduledStationAETitle": self.spec.ae_title,
-            "Modality": self.spec.modality,
-            "ScheduledProcedureStepStartDate": "",
-            "ScheduledProcedureStepStartTime": "",
-            "ScheduledProcedureStepDescription": "",
-            "ScheduledProcedureStepID": "",
-            "ScheduledProcedureStepStatus": "",
-            "ScheduledProtocolCodeSequence": (),
-        }
-        keys: Identifier = {**dict.fromkeys(WANTED, ""), "ScheduledProcedureStepSequence": (step,)}
-        return Query(keys, Model.WORKLIST, None)
-
-    def order_from(self, item: Identifier) -> Order | None:
-        """The order in a worklist item, if it is one that can be started here."""
-        steps = item.get("ScheduledProcedureStepSequence", ())
-        status = next((step.get("ScheduledProcedureStepStatus", "") for step in steps if not isinstance(step, str)), "")
-        order = order_from_item(item, scheduled=self.node.scenario_time(), station=self.spec.ae_title)
-        order = replace(order, protocol=order.protocol or self.spec.protocol or "", modality=self.spec.modality)
-        if order.study_uid in self._taken or not order.protocol or status not in ("", "SCHEDULED", "ARRIVED", "READY"):
-            return None
-        return order
-
     # ---- examination
+
+    def make_room(self, order: Order) -> Steps:
+        """Wait until the study will fit on the local disk; for ever, if nothing there may be deleted."""
+        study = plan_study(order, self.node.scenario_time())
+        if not self._space.fits(study):
+            self.node.remark("halt", "", self._space.why_not(study), study=study.uid)
+            while not self._space.fits(study):
+                yield self._freed
+            self.node.remark("resume", "", f"room on the local disk: {self._space.told()}", study=study.uid)
+        self._space.take(study)
 
     def examine(self, order: Order) -> Steps:
         """Acquire the study; it goes on its way while the next patient is fetched."""
@@ -115,22 +160,34 @@ class Scanner:
         node.env.process(self.deliver(cast("Made", made.value), step))
 
     def deliver(self, made: Made, step: str) -> Steps:
-        """Store, complete the step, see the study safe, and delete the local copy."""
+        """Store, complete the step, see the study safe, and delete the local copy when it may go."""
         node, study = self.node, cast("Study", made.study)
         missing = yield from self.store(study)
         yield from self.end_step(study, step, missing)
         if missing:
+            # The local copy stays: nobody else is known to have one. The same goes for what is not safe.
             node.milestone("failed", study.uid, f"{missing} of {study.count} instances were not stored")
             return
         node.milestone("stored", study.uid)
+        copy = Copy(node, study)
+        early = self.spec.commit is None or self.spec.delete_local == "after-store"
+        if early:
+            node.env.process(self.delete(copy))
         if self.spec.commit is not None:
-            unsafe = yield from self.commit(study, self.spec.commit)
-            if unsafe:
-                # The local copy stays: nobody else is known to have one.
-                node.milestone("failed", study.uid, f"{unsafe} of {study.count} instances are not safe")
-                return
-            node.milestone("safe", study.uid)
-        yield node.network.discard(node.name, study.uid)
+            yield from self.commit(Talk(node, self.spec.commit, copy))
+            if not early:
+                yield from self.delete(copy)
+
+    def delete(self, copy: Copy) -> Steps:
+        """Delete the local copy of a study, once its time of grace is over."""
+        yield self.node.protocol(self.spec.grace)
+        with copy.in_use.request() as alone:
+            yield alone
+            copy.there = False
+            yield self.node.network.discard(self.node.name, copy.study.uid)
+        self._space.free(copy.study)
+        freed, self._freed = self._freed, self.node.env.event()
+        freed.succeed()
 
     def store(self, study: Study) -> Steps:
         """Store the selected instances; what failed is tried again, unless its status says that this is in vain.
@@ -180,41 +237,58 @@ class Scanner:
 
     # ---- commitment
 
-    def commit(self, study: Study, archive: str) -> Steps:
-        """Ask for commitment until every instance is safe. Returns how many are not in the end."""
-        unsafe = study
+    def commit(self, talk: Talk) -> Steps:
+        """Ask for commitment until every instance is safe; ends when they are."""
+        node, copy = self.node, talk.copy
         for attempt in range(self.spec.attempts):
             if attempt:
-                yield self.backed_off(attempt)
-            report = yield from self.ask(unsafe, archive, attempt)
-            if report is None:
-                continue  # no answer says nothing about the instances: ask again, send nothing
-            asked = {ref.sop_instance for ref in unsafe}
-            safe = {ref.sop_instance for ref in report.stored} & asked
-            self.node.committed(archive, study.uid, (ref for ref in report.stored if ref.sop_instance in asked))
-            unsafe = unsafe.select_instances(asked - safe)
-            if not unsafe.count:
+                yield self.backed_off(attempt) | talk.settled
+                yield from self.send_again(talk)
+            if talk.settled.triggered:
                 break
-            yield from self.store(unsafe)
-        return unsafe.count
+            yield from self.ask(talk, attempt)
+        if not talk.complete.triggered:
+            lost = "" if copy.there else ", and the local copy is gone"
+            node.milestone("failed", copy.study.uid, talk.commitment.unsafe + lost)
+        # A report that comes after all is still good; nothing else waits here.
+        safe_at = yield talk.complete
+        # It may have come while some of the study was sent again in vain.
+        node.milestone("safe", copy.study.uid, at=safe_at)
 
-    def ask(self, study: Study, archive: str, attempt: int) -> Steps:
-        """One transaction. Returns the report, or None if the request failed or the report did not come in time."""
-        transaction = derive_uid(study.uid, "commitment", self.node.name, attempt)
+    def send_again(self, talk: Talk) -> Steps:
+        """Send what the policy has sent again, if there is still a copy of it."""
+        copy = talk.copy
+        with copy.in_use.request() as turn:
+            yield turn
+            if copy.there and talk.commitment.send:
+                yield from self.store(_selection(copy.study, talk.commitment.sending()))
+
+    def ask(self, talk: Talk, attempt: int) -> Steps:
+        """One transaction: ends when it is reported on, when nothing is left to ask for, or in good time."""
+        node, study = self.node, talk.copy.study
+        transaction = derive_uid(study.uid, "commitment", node.name, attempt)
+        self._talks[transaction] = talk
+        wanted = _selection(study, talk.commitment.ask)
         # Waited for before it is asked for: the report may overtake the N-ACTION response.
-        awaited = self._awaited[transaction] = self.node.env.event()
-        outcome: Outcome = yield self.node.network.request_commitment(
-            self.node.name, archive, transaction, study, hold=self.spec.hold
+        reported = talk.begin(transaction)
+        outcome: Outcome = yield node.network.request_commitment(
+            node.name, talk.archive, transaction, wanted, hold=self.spec.hold
         )
         if outcome.ok:
-            yield awaited | self.node.protocol(self.spec.commit_timeout)
-        del self._awaited[transaction]
-        return awaited.value if awaited.triggered else None
+            yield reported | talk.settled | node.protocol(self.spec.commit_timeout)
+        if not reported.triggered:
+            talk.commitment.unanswered(transaction)
 
     def receive_reports(self) -> Steps:
-        """Hand each commitment report to the transaction that waits for it; others are too late, or nobody's."""
+        """Hand each commitment report to the talk that its transaction belongs to."""
         while True:
             report: CommitmentReport = yield self.node.notifications.get()
-            awaited = self._awaited.get(report.transaction)
-            if awaited is not None and not awaited.triggered:
-                awaited.succeed(report)
+            talk = self._talks.get(report.transaction)
+            if talk is None:
+                self.node.remark("report", self.spec.commit or "", "unknown transaction", report.transaction)
+            else:
+                talk.take(report)
+
+
+def _selection(study: Study, references: Iterable[InstanceReference]) -> Study:
+    return study.select_instances(reference.sop_instance for reference in references)
