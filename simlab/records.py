@@ -8,10 +8,11 @@ a study are spelt in small letters, so that the three can never be confused.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Self
 
+from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.study import InstanceReference
 
 DIMSE_OPERATIONS = (
@@ -143,6 +144,8 @@ class InstanceBatch:
     rows: InstanceRows
     operation: str = "C-STORE"
     """C-STORE, ``make``, ``derive``, or N-EVENT-REPORT for what an archive has said of commitment."""
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)
+    """Of what was made or derived, by SOP Instance UID; empty in the virtual world, which has no bytes."""
 
 
 class Recorder:

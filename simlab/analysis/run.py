@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from simlab.analysis.expectations import Verdict, judge
-from simlab.analysis.frames import links_frame
+from simlab.analysis.frames import instances_frame, links_frame
 from simlab.analysis.operations import operations_table
-from simlab.analysis.oracle import InstanceCounts
+from simlab.analysis.oracle import InstanceCounts, findings_frame
 from simlab.analysis.studies import studies_table
 from simlab.topology.model import Topology
 
@@ -36,6 +36,12 @@ class Run:
     counts: InstanceCounts
     generator: Mapping[str, float] = field(default_factory=dict)
     """How the generator itself fared: ``lag_p99`` in seconds, ``cpu`` as the share of one core."""
+    commitments: pd.DataFrame = field(default_factory=lambda: instances_frame(()))
+    """What archives have said of commitment: one row per instance and report, as from ``instances_frame``; ``finished``
+    is when the report came, ``status`` 0 or the failure reason."""
+    findings: pd.DataFrame = field(default_factory=lambda: findings_frame(()))
+    """The instances with which something is not as it should be, as from
+    :func:`simlab.analysis.oracle.findings_frame`."""
     links: pd.DataFrame = field(default_factory=lambda: links_frame(()))
     """What passed the links, as from :func:`simlab.analysis.frames.links_frame`; empty where none were at work."""
     notices: tuple[str, ...] = ()
@@ -64,8 +70,8 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """``incomplete``, ``failed`` or ``passed``."""
+        """``incomplete``, ``failed`` or ``passed``. Whatever was expected, a promise that was broken fails a run."""
         if not self.complete:
             return "incomplete"
-        kept = self.counts.lost == 0  # whatever was expected, nothing that was acknowledged may be lost
-        return "passed" if kept and all(verdict.passed for verdict in self.verdicts) else "failed"
+        passed = not self.counts.promises_broken and all(verdict.passed for verdict in self.verdicts)
+        return "passed" if passed else "failed"

@@ -1,4 +1,4 @@
-"""What is kept of a run: ``summary.json`` (seconds and bytes throughout), and the two frames it was made from."""
+"""What is kept of a run: ``summary.json`` (seconds and bytes throughout), and the frames it was made from."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from simlab.topology.model import Topology
 SUMMARY_FILE = "summary.json"
 RECORDS_FILE = "records.parquet"
 INSTANCES_FILE = "instances.parquet"
+FINDINGS_FILE = "findings.parquet"
+
+MOST_FINDINGS = 1000
+"""That are told in the summary; the file beside it has them all."""
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -39,6 +43,8 @@ def summary(run: Run) -> dict[str, Any]:
         "studies": _rows(studies),
         "study_times": _rows(study_times(run.studies).rename_axis("time")),
         "instances": asdict(run.counts),
+        "findings": _rows(run.findings.head(MOST_FINDINGS).set_index("finding")),
+        "findings_left_out": max(len(run.findings) - MOST_FINDINGS, 0),
         "expect": [asdict(verdict) for verdict in run.verdicts],
         "generator": dict(run.generator),
         "links": _rows(run.links.set_index("link")),
@@ -54,10 +60,11 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def save(run: Run, folder: Path) -> None:
-    """Write the run's numbers into a folder: ``summary.json``, ``records.parquet``, ``instances.parquet``."""
+    """Write the run's numbers into a folder: ``summary.json``, and records, instances and findings as Parquet."""
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet(run.records, folder / RECORDS_FILE)
     write_parquet(run.instances, folder / INSTANCES_FILE)
+    write_parquet(run.findings, folder / FINDINGS_FILE)
     text = json.dumps(summary(run), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
 
@@ -74,6 +81,7 @@ def load(folder: Path, topology: Topology) -> Run:
         records=pd.read_parquet(folder / RECORDS_FILE),
         instances=pd.read_parquet(folder / INSTANCES_FILE),
         counts=InstanceCounts(**told["instances"]),
+        findings=pd.read_parquet(folder / FINDINGS_FILE),
         generator=told["generator"],
         links=links_frame(told["links"]),
         notices=tuple(told["notices"]),

@@ -99,6 +99,11 @@ class Department:
             raise UserError(f'no node "{source}" of ours here; there are {", ".join(self._by_node)}')
         return group.call(operation, source, *arguments, **keywords)
 
+    def end_faults(self) -> None:
+        """Let no node do wrong any more, at the latest after the next :meth:`drain`."""
+        for group in self._groups:
+            group.end_faults()
+
     def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
         """Records since the last call, from all groups. Raises what crashed a group."""
         self.links.check()

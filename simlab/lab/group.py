@@ -128,6 +128,11 @@ class Group:
         """Take out the records since the last call."""
         return self.recorder.drain()
 
+    def end_faults(self) -> None:
+        """Let no node do wrong any more."""
+        for node in self._nodes.values():
+            node.faults.end()
+
     def usage(self) -> GroupUsage:
         """How the group has fared so far."""
         lag = list(self.env.lag)

@@ -39,8 +39,8 @@ class Happened:
         self.records += records
         self.batches += batches
         self.completion.take(records)
-        if not self.audited:
-            self.audit.take(batches)
+        # What is deleted while the archives are being asked is deleted all the same.
+        self.audit.take(records, () if self.audited else batches)
 
 
 @dataclass(frozen=True)

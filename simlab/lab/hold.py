@@ -59,6 +59,9 @@ class Hold(Protocol):
     def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
         """Records since the last call. Raises GroupError if the group has crashed."""
 
+    def end_faults(self) -> None:
+        """Let no node do wrong any more, at the latest when the group is drained next."""
+
     def ask_to_stop(self) -> None:
         """Let the group begin to stop, without waiting for it."""
 
@@ -139,6 +142,10 @@ class LocalGroup:
         if self._crash is not None:
             raise self._crash
         return self._group.drain()
+
+    def end_faults(self) -> None:
+        """Let no node do wrong any more."""
+        self._group.end_faults()
 
     def ask_to_stop(self) -> None:
         """Let the environment come to its end."""
@@ -281,6 +288,10 @@ class RemoteGroup:
         if self._crash is not None:
             raise self._crash
         return self._recorder.drain()
+
+    def end_faults(self) -> None:
+        """Let no node do wrong any more, at the latest when the group is drained next."""
+        self._tell("end faults")
 
     def ask_to_stop(self) -> None:
         """Tell the worker; one that is not up, or no longer, has nothing to say and is killed."""

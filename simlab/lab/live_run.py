@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 from simlab.errors import UserError
-from simlab.lab.audit import Question
+from simlab.lab.audit import Interview, Request, proceed
 from simlab.lab.department import Department, Staging
 from simlab.lab.happened import Happened, Progress, Watch
 from simlab.network.seam import NO_STATUS, Outcome, Trouble
@@ -25,7 +26,7 @@ AUDIT_TIMEOUT = 60.0
 """Seconds without a response after which an archive is no longer asked for a study."""
 
 AUDIT_BOUND = 300.0
-"""Seconds that asking for one study may take in all."""
+"""Seconds that one operation of the audit may take in all."""
 
 AUDIT_AT_ONCE = 4
 """Studies that are asked back at a time."""
@@ -42,23 +43,31 @@ def run_live(topology: Topology, staging: Staging, watch: Watch) -> Happened:
     require_external(topology)
     happened = Happened(topology)
     links: dict[str, Any] = {}
+    audited_from = math.inf
     with Department(topology, staging) as department:
         show = _Show(department, happened, watch)
         try:
             department.run()
             _work(department, happened, show)
+            department.end_faults()
             show.look("auditing")
             links = department.links.counters()  # before the audit, which is no part of the department's work
+            audited_from = department.now()
             _audit(department, happened)
         except KeyboardInterrupt:
             happened.ended = "interrupted"
             links = links or department.links.counters()
         records, batches = department.stop()
-        happened.take([record for record in records if record.operation != "C-GET"], batches)
+        happened.take([each for each in records if not _is_of_audit(each, audited_from)], batches)
         happened.elapsed = max((record.finished for record in happened.records), default=0.0)
         happened.links = list(_link_rows(topology, links, happened.elapsed))
         _judge_generator(department, happened, links)
     return happened
+
+
+def _is_of_audit(record: Record, audited_from: float) -> bool:
+    """Whether an operation is the audit's, or a node's poll meanwhile: neither is the department's work."""
+    return record.operation in ("C-FIND", "C-GET") and record.started >= audited_from
 
 
 def require_external(topology: Topology) -> None:
@@ -122,27 +131,31 @@ def _work(department: Department, happened: Happened, show: _Show) -> None:
 
 
 def _audit(department: Department, happened: Happened) -> None:
-    """Ask everything back that was acknowledged, a few studies at a time."""
-    asked: deque[tuple[Question, Future[Outcome]]] = deque()
+    """Ask everything back that was acknowledged or committed to, a few studies at a time."""
+    audit = happened.audit
+    waiting = deque(audit.questions())
+    asked: dict[Future[Outcome], tuple[Interview, Request, float]] = {}
 
-    def take_oldest_answer() -> None:
-        question, answer = asked.popleft()
-        try:
-            outcome = answer.result(AUDIT_BOUND)
-        except TimeoutError:
-            outcome = Outcome(operation="C-GET", status=NO_STATUS, trouble=Trouble.TIMEOUT)
-        happened.audit.answer(question, outcome)
+    def go_on(interview: Interview, answer: Outcome | None) -> None:
+        if (request := proceed(interview, answer)) is not None:
+            operation, source, archive, query, keywords = request
+            future = department.call(source, operation, archive, query, timeout=AUDIT_TIMEOUT, **keywords)
+            asked[future] = interview, request, time.monotonic() + AUDIT_BOUND
 
-    for question in happened.audit.questions():
-        if len(asked) == AUDIT_AT_ONCE:
-            take_oldest_answer()
-        source, archive, study = question
-        answer = department.call(source, "get", archive, question.query, study=study, timeout=AUDIT_TIMEOUT)
-        asked.append((question, answer))
-    while asked:
-        take_oldest_answer()
+    while waiting or asked:
+        while waiting and len(asked) < AUDIT_AT_ONCE:
+            go_on(audit.interview(waiting.popleft()), None)
+        wait(asked, LOOK_INTERVAL, FIRST_COMPLETED)
+        for future, (interview, request, bound) in list(asked.items()):
+            if future.done() or time.monotonic() > bound:
+                del asked[future]
+                go_on(interview, future.result() if future.done() else _no_answer(request))
     happened.audited = True
-    happened.notices += dict.fromkeys(happened.audit.unanswered)
+    happened.notices += dict.fromkeys(audit.unanswered)
+
+
+def _no_answer(request: Request) -> Outcome:
+    return Outcome(operation=request.operation, status=NO_STATUS, trouble=Trouble.TIMEOUT)
 
 
 def _link_rows(topology: Topology, counters: Mapping[str, Any], elapsed: float) -> Iterator[dict[str, object]]:

@@ -9,9 +9,11 @@ from typing import Any
 import simpy
 from simpy import Event
 
+from simlab.lab.audit import proceed
 from simlab.lab.happened import Happened, Progress, Watch
-from simlab.network.virtual.network import Path as NetworkPath
-from simlab.network.virtual.network import VirtualNetwork, VirtualNode
+from simlab.network.virtual.network import VirtualNetwork
+from simlab.network.virtual.path import Path as NetworkPath
+from simlab.network.virtual.server import VirtualNode
 from simlab.nodes.kinds import KINDS
 from simlab.nodes.node import Node
 from simlab.records import Recorder
@@ -54,6 +56,7 @@ class VirtualWorld:
         self.topology = topology
         self.env = simpy.Environment()
         self.recorder = Recorder()
+        self.nodes: list[Node] = []
         self.network = VirtualNetwork(self.env, self.recorder, self._path)
         for name, spec in topology.nodes.items():
             kind = KINDS[spec.kind]
@@ -68,6 +71,7 @@ class VirtualWorld:
                 run_id=run_id,
             )
             model = kind.model(node)
+            self.nodes.append(node)
             self.network.register(VirtualNode(name, spec.ae_title, model, node.faults))
             if kind.workflow is not None and (works or not kind.initiates):
                 self.env.process(kind.workflow(node, model))
@@ -78,8 +82,13 @@ class VirtualWorld:
 
 
 def _audit(world: VirtualWorld, happened: Happened) -> Generator[Event, Any, None]:
-    """Ask everything back that was acknowledged."""
+    """Ask everything back that was acknowledged or committed to."""
+    for node in world.nodes:
+        node.faults.end()
     for question in happened.audit.questions():
-        outcome = yield world.network.get(question.source, question.archive, question.query, study=question.study)
-        happened.audit.answer(question, outcome)
+        interview, answer = happened.audit.interview(question), None
+        while (request := proceed(interview, answer)) is not None:
+            ask = getattr(world.network, request.operation)
+            answer = yield ask(request.source, request.archive, request.query, **request.keywords)
     happened.audited = True
+    happened.notices += dict.fromkeys(happened.audit.unanswered)

@@ -3,7 +3,7 @@
 The parent passes the channel's address and key on standard input. Messages are tuples of plain values:
 
     parent:  (GroupPlan)  ("meet", peers, ways)  ("clock",)  ("run", origin)
-             ("call", id, operation, arguments, keywords)  ("drain",)   ("stop",)
+             ("call", id, operation, arguments, keywords)  ("drain",)  ("end faults",)  ("stop",)
     worker:  ("listening", peers) or ("mistake", text)  ("clock", perf_counter)  ("outcome", id, Outcome)
              ("records", records, batches)  ("stopped", GroupUsage)  ("crashed", traceback)
 
@@ -80,6 +80,8 @@ class Worker:
                 group.call(operation, positional, keywords, partial(self.send, "outcome", identifier))
             elif command == "drain":
                 self.send("records", *group.drain())
+            elif command == "end faults":
+                group.end_faults()
             elif command == "stop":
                 group.stop()
                 self._begin.set()

@@ -11,7 +11,7 @@ Both worlds implement the same contract, and one test suite holds both to it:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -20,6 +20,7 @@ from simpy import Event
 
 from simlab.network.query import Identifier, Query
 from simlab.records import InstanceRows
+from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.study import InstanceReference, Study
 
 SUCCESS = 0x0000
@@ -153,8 +154,8 @@ class Retrieved(Outcome):
     warning: int = 0
     remaining: int = 0
     pending_responses: int = 0
-    received: frozenset[str] = frozenset()
-    """SOP Instance UIDs that came over this association (C-GET only)."""
+    received: Mapping[str, Fingerprint] = field(default_factory=dict)
+    """What came over this association (C-GET only), by SOP Instance UID; empty fingerprints in the virtual world."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +167,8 @@ class Made(Outcome):
     bytes: int = 0
     codec_seconds: float = 0.0
     """Processor time that decoding and encoding took, where instances are made in a compressed transfer syntax."""
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)
+    """Of the instances, by SOP Instance UID; empty in the virtual world, which has no bytes."""
 
 
 AssociationHandle: TypeAlias = str
@@ -197,6 +200,11 @@ class CommitmentReport:
     transaction: str
     stored: tuple[InstanceReference, ...]
     failed: tuple[FailedReference, ...] = ()
+
+    @property
+    def sop_instances(self) -> tuple[str, ...]:
+        """SOP Instance UIDs of all that it is on."""
+        return (*(each.sop_instance for each in self.stored), *(each.reference.sop_instance for each in self.failed))
 
 
 Mismatch: TypeAlias = Literal["transcode", "fail"]
@@ -272,9 +280,19 @@ class Network(Protocol):
         """C-MOVE to ``destination`` (a node name); ``timeout`` bounds each response. Value: :class:`Retrieved`."""
 
     def get(
-        self, source: str, target: str, query: Query, *, study: str = "", timeout: float = DEFAULT_TIMEOUT
+        self,
+        source: str,
+        target: str,
+        query: Query,
+        *,
+        known: Mapping[str, Fingerprint] | None = None,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
-        """C-GET; the instances are counted, not kept. Value: :class:`Retrieved`."""
+        """C-GET; the instances are looked at, not kept. Value: :class:`Retrieved`.
+
+        ``known`` says what they should be: what comes in other bytes is decoded, so that its content can be compared.
+        """
 
     def create_step(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import threading
@@ -17,6 +18,8 @@ from simlab.network.negotiation import UNCOMPRESSED
 from simlab.network.seam import SUCCESS, Status
 from simlab.studies.compression import transcode
 from simlab.studies.data_sets import read_data_set
+from simlab.studies.digests import content_digest
+from simlab.studies.fingerprint import Fingerprint, new_digest
 from simlab.studies.instances import write_part10
 from simlab.studies.study import InstanceReference
 from simlab.studies.transfer_syntaxes import EXPLICIT
@@ -53,6 +56,17 @@ def read_plain(kept: KeptInstance) -> Dataset:
         return read_data_set(transcode(data_set, kept.transfer_syntax, EXPLICIT.uid), EXPLICIT)
     except UserError as error:  # a transfer syntax of somebody's own
         raise CodecError(str(error)) from error
+
+
+def fingerprint(kept: KeptInstance, content: bytes = b"") -> Fingerprint:
+    """What an instance is known again by. Without ``content``, a digest made earlier, it is decoded once more.
+
+    Raises CodecError if it cannot be decoded.
+    """
+    with kept.path.open("rb") as file:
+        file.seek(kept.data_set_offset)
+        data_set = hashlib.file_digest(file, new_digest).digest()
+    return Fingerprint(kept.transfer_syntax, data_set, content or content_digest(read_plain(kept)))
 
 
 class LocalDisk:

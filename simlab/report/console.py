@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import isnan
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from simlab.analysis.oracle import BROKEN_PROMISES, PROGRESS, label
 from simlab.analysis.run import Run
 from simlab.analysis.studies import study_times
 from simlab.units import format_duration, format_size
 
 NOT_MEASURED = "\N{EN DASH}"
+
+_SELDOM = ("corrupt", "altered", "unexpected", "unlisted", "listed_twice", "stored_twice", "needlessly_resent")
 
 _VERDICT_STYLES = {"passed": "bold green", "failed": "bold red", "incomplete": "bold yellow"}
 
@@ -96,14 +100,17 @@ def _study_times(run: Run) -> Table:
 
 
 def _instances(run: Run) -> Table:
-    counts = run.counts
-    table = _table((), ("generated", "derived", "stored", "committed", "missing", "lost", "falsely safe"))
-    worries = (counts.missing, counts.lost, counts.false_safe)
-    table.add_row(
-        *(f"{number:,}" for number in (counts.generated, counts.derived, counts.stored, counts.committed)),
-        *(Text(f"{number:,}", style="bold red" if number else "") for number in worries),
-    )
+    """How many instances came how far. What is seldom other than 0 is shown only then."""
+    figures = {name: number for name, number in asdict(run.counts).items() if number or name not in _SELDOM}
+    table = _table((), [label(name) for name in figures])
+    table.add_row(*(Text(f"{number:,}", style=_style(name, number)) for name, number in figures.items()))
     return table
+
+
+def _style(name: str, number: int) -> str:
+    if not number or name in PROGRESS:
+        return ""
+    return "bold red" if name in (*BROKEN_PROMISES, "missing") else "yellow"
 
 
 def _verdicts(run: Run) -> Table:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from simlab.analysis.frames import instances_frame, links_frame, records_frame
-from simlab.analysis.oracle import reconcile
+from simlab.analysis.oracle import Acknowledgement, Held, Ledger, findings_frame, reconcile
 from simlab.analysis.run import Run
 from simlab.records import InstanceBatch, InstanceRows, Record
 from simlab.studies.study import InstanceReference
@@ -159,6 +159,12 @@ def fake_run(**changes: object) -> Run:
     records, instances = records_frame(script.records), instances_frame(script.batches)
     by_operation = {name: set(rows["sop_instance"]) for name, rows in instances.groupby("operation")}
     stored = set(instances.query("operation == 'C-STORE' and status == 0")["sop_instance"])
+    ledger = Ledger(
+        generated=by_operation["make"],
+        acknowledged={"archive": {uid: [Acknowledgement(1.0, 2.0)] for uid in stored}},
+        committed={"archive": by_operation["N-EVENT-REPORT"]},
+    )
+    fates = reconcile(ledger, {"archive": Held(given=stored)})
     settings = {
         "topology": clinic(),
         "world": "live",
@@ -167,7 +173,8 @@ def fake_run(**changes: object) -> Run:
         "elapsed": float(records["finished"].max()),
         "records": records,
         "instances": instances,
-        "counts": reconcile(by_operation["make"], set(), stored, by_operation["N-EVENT-REPORT"], stored),
+        "counts": fates.counts,
+        "findings": findings_frame(fates.findings),
         "generator": {"lag_p99": 0.0021, "cpu": 0.34},
         "links": links_frame(links()),
         "notices": ("The archives were not asked what they hold in the end.",),

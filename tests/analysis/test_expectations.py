@@ -9,7 +9,7 @@ from simlab.analysis.operations import OPERATION_COLUMNS
 from simlab.analysis.oracle import InstanceCounts
 from simlab.topology.model import Expectation
 
-COUNTS = InstanceCounts(generated=10, stored=10, lost=2)
+COUNTS = InstanceCounts(generated=10, stored=10, dropped=2, lost=1)
 
 
 def table(*rows: tuple[str, str, str, int, float]) -> pd.DataFrame:

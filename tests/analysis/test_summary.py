@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis.fake_run import clinic, fake_run, no_records
-from simlab.analysis.summary import load, save, summary
+from simlab.analysis.oracle import Finding, InstanceCounts, findings_frame
+from simlab.analysis.summary import MOST_FINDINGS, load, save, summary
 
 
 def test_summary_has_what_it_promises() -> None:
@@ -40,11 +41,35 @@ def test_a_run_survives_the_disk(tmp_path: Path) -> None:
     assert summary(again) == summary(run)
 
 
+def test_findings_are_named_up_to_a_bound_and_kept_beyond_it(tmp_path: Path) -> None:
+    found = [Finding("lost", f"1.2.{number}", "1.2", "archive") for number in range(MOST_FINDINGS + 7)]
+    run = fake_run(findings=findings_frame(found))
+    told = summary(run)
+    assert told["findings"][0] == {
+        "finding": "lost", "sop_instance": "1.2.0", "study": "1.2", "archive": "archive", "times": 1,
+    }  # fmt: skip
+    assert (len(told["findings"]), told["findings_left_out"]) == (MOST_FINDINGS, 7)
+    save(run, tmp_path)
+    pd.testing.assert_frame_equal(load(tmp_path, run.topology).findings, run.findings)
+
+
 def test_a_run_in_which_nothing_happened_survives_too(tmp_path: Path) -> None:
     records, instances = no_records()
     run = fake_run(records=records, instances=instances, elapsed=0.0, topology=clinic(expect=()))
     save(run, tmp_path)
     assert summary(load(tmp_path, run.topology)) == summary(run)
+
+
+@pytest.mark.parametrize("broken", ["dropped", "lost", "false_safe", "corrupt"])
+def test_a_broken_promise_fails_a_run(broken: str) -> None:
+    counts = InstanceCounts(**{broken: 1})
+    assert fake_run(counts=counts, topology=clinic(expect=())).verdict == "failed"
+
+
+@pytest.mark.parametrize("tolerable", ["missing", "altered", "stored_twice", "needlessly_resent", "unexpected"])
+def test_what_breaks_no_promise_does_not(tolerable: str) -> None:
+    counts = InstanceCounts(**{tolerable: 1})
+    assert fake_run(counts=counts, topology=clinic(expect=())).verdict == "passed"
 
 
 @pytest.mark.parametrize(

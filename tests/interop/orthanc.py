@@ -50,9 +50,23 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=10.0):
             pass
 
+    def replace(self, uid, change):
+        """Have an instance replaced by what ``change`` makes of its file."""
+        url = f"{self._url}/instances/{self._identifier(uid)}/file"
+        with urllib.request.urlopen(url, timeout=10.0) as answer:
+            changed = change(answer.read())
+        self.forget(uid)
+        with urllib.request.urlopen(f"{self._url}/instances", changed, timeout=10.0):
+            pass
+
     def _identifier(self, uid):
         [identifier] = self.ask("/tools/find", Level="Instance", Query={"SOPInstanceUID": uid})
         return identifier
+
+    def studies(self):
+        """Study Instance UIDs of all that it holds."""
+        found = self.ask("/tools/find", Level="Study", Query={}, Expand=True)
+        return {study["MainDicomTags"]["StudyInstanceUID"] for study in found}
 
     def instances_of(self, study_uid):
         found = self.ask("/tools/find", Level="Instance", Query={"StudyInstanceUID": study_uid}, Expand=True)

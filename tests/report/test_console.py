@@ -5,6 +5,7 @@ import io
 from analysis.fake_run import clinic, fake_run, no_records
 from rich.console import Console
 
+from simlab.analysis.oracle import InstanceCounts
 from simlab.analysis.run import Run
 from simlab.report.console import summary_tables
 
@@ -36,6 +37,13 @@ def test_times_are_whole_where_nothing_is_compressed() -> None:
 
 def test_brackets_in_names_are_not_markup() -> None:
     assert "[bold]" in shown(fake_run(topology=clinic(name="[bold]"), notices=("[red]",)))
+
+
+def test_what_is_seldom_is_shown_when_it_happens() -> None:
+    usual = shown(fake_run(counts=InstanceCounts(stored=5, dropped=2)))
+    assert "dropped" in usual
+    assert "needlessly resent" not in usual
+    assert "needlessly resent" in shown(fake_run(counts=InstanceCounts(stored=5, needlessly_resent=3)))
 
 
 def test_a_run_in_which_nothing_happened() -> None:

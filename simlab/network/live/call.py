@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -10,12 +10,10 @@ from pydicom import Dataset
 
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.sending.association import Handlers, Requestor, contexts_for
-from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
-from simlab.network.live.wire.pdus import DataSink
 from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.negotiation import UNCOMPRESSED, has_pixels
 from simlab.network.operation import Operation, OutcomeT
-from simlab.network.seam import Retrieved, Status, Trouble, is_success
+from simlab.network.seam import Retrieved, Trouble, is_success
 from simlab.studies import transfer_syntaxes
 from simlab.studies.sop_classes import STORAGE_CLASSES
 
@@ -84,44 +82,6 @@ class Call(Operation[OutcomeT]):
             scp_roles=scp_roles,
             handlers=handlers,
         )
-
-
-class CountedStores:
-    """C-STOREs on an association of ours (C-GET): answered with success, counted, and let go."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[str, int] = {}
-        """Bytes of data set, by SOP Instance UID."""
-
-    def count_on(self, requestor: Requestor) -> None:
-        """Take the C-STOREs that come on an association."""
-        dul = requestor.association.dul
-
-        def begin(context_id: int, command: bytes) -> DataSink | None:
-            request = read_command(command)
-            if request.field != C_STORE_RQ or request.data_set_type == NO_DATA_SET:
-                return None
-            return _Counting(self, request, lambda: dul.send_at_once(store_response(context_id, request, Status(0))))
-
-        dul.store = begin
-
-
-class _Counting:
-    def __init__(self, stores: CountedStores, request: Command, respond: Callable[[], None]) -> None:
-        self._stores = stores
-        self._uid = request.sop_instance.rstrip(b"\0 ").decode("ascii", "replace")
-        self._respond = respond
-        self._size = 0
-
-    def write(self, piece: memoryview) -> None:
-        self._size += len(piece)
-
-    def end(self) -> None:
-        self._stores.sizes[self._uid] = self._size
-        self._respond()
-
-    def give_up(self) -> None:
-        """What did not come whole does not count."""
 
 
 def follow_retrieve(

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from pydicom import Dataset
-from pynetdicom import evt
-from pynetdicom.association import Association
 from simpy import Event
 
 from simlab.network.faults import NO_FAULTS, Faults
-from simlab.network.live import commitment
-from simlab.network.live.call import Call, CountedStores, follow_retrieve, retrieved
+from simlab.network.live.call import Call, follow_retrieve, retrieved
+from simlab.network.live.committing import report_commitment, request_commitment
 from simlab.network.live.directory import Directory, Peer
 from simlab.network.live.environment import LiveEnvironment
+from simlab.network.live.fetched import FetchedStores
 from simlab.network.live.receiving.acceptor import Acceptor, Listening
-from simlab.network.live.receiving.handlers import report_handler
 from simlab.network.live.receiving.retrieve import UNKNOWN_DESTINATION, Forward, RetrieveService
-from simlab.network.live.sending.association import Requestor
 from simlab.network.live.sending.conversion import Preparation
 from simlab.network.live.sending.transfer import Transfer
 from simlab.network.live.server import KeptInstance, LiveServer
@@ -46,6 +41,7 @@ from simlab.network.seam import (
 )
 from simlab.network.sop_classes import FIND, GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
 from simlab.records import InstanceBatch, InstanceRows, Recorder
+from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.sop_classes import STORAGE_CLASSES
 from simlab.studies.study import Study
 
@@ -168,21 +164,33 @@ class LiveNetwork:
         return self._operate(call, work)
 
     def get(
-        self, source: str, target: str, query: Query, *, study: str = "", timeout: float = DEFAULT_TIMEOUT
+        self,
+        source: str,
+        target: str,
+        query: Query,
+        *,
+        known: Mapping[str, Fingerprint] | None = None,
+        study: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
-        """C-GET (PS3.4 section C.4.3); what comes is counted and let go."""
+        """C-GET (PS3.4 section C.4.3); what comes is looked at and let go."""
         sop_class = GET[query.model]
         call = self._call(Retrieved, "C-GET", source, target, timeout, sop_class, study)
-        received = CountedStores()
 
         def work() -> Retrieved:
-            with call.associate([sop_class, *self._retrieved], scp_roles=STORAGE_CLASSES) as association:
-                received.count_on(association)
+            with (
+                FetchedStores(known or {}) as fetched,
+                call.associate([sop_class, *self._retrieved], scp_roles=STORAGE_CLASSES) as association,
+            ):
+                fetched.take_from(association)
                 send = association.association.send_c_get
                 responses = association.ask(lambda: send(query_to_data_set(query), sop_class))
-                outcome = follow_retrieve(call, association, responses)
-            call.bytes = sum(received.sizes.values())
-            return replace(outcome, received=frozenset(received.sizes))
+                try:
+                    outcome = follow_retrieve(call, association, responses)
+                except AssociationError as error:  # what has come by then has come
+                    outcome = call.failed(error.trouble, error.comment)
+            call.bytes = fetched.bytes
+            return replace(outcome, received=fetched.fingerprints())
 
         return self._operate(call, work)
 
@@ -238,42 +246,16 @@ class LiveNetwork:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """Storage commitment N-ACTION (PS3.4 section J.3.2)."""
-        sop_class = STORAGE_COMMITMENT
-        call = self._call(Outcome, "N-ACTION", source, target, timeout, sop_class, study.uid, instances=study.count)
+        sop_class, count = STORAGE_COMMITMENT, study.count
+        call = self._call(Outcome, "N-ACTION", source, target, timeout, sop_class, study.uid, instances=count)
+        node, faults = self._servers[source], self._acceptors[source].faults
         event, answer = self.env.promise()
-        reported = threading.Event()
 
-        def take_report(report: evt.Event) -> tuple[int | Dataset, Dataset | None]:
-            response = report_handler(report, self._servers[source])
-            reported.set()
-            return response
-
-        def ask(association: Requestor) -> Outcome:
-            send = association.association.send_n_action
-            request = commitment.request_to_data_set(transaction, study.references)
-            response, _ = association.ask(
-                lambda: send(request, commitment.REQUEST_ACTION, sop_class, commitment.SOP_INSTANCE)
-            )
-            return call.outcome(association.status_of(response))
-
-        def work() -> None:
-            handlers = [(evt.EVT_N_EVENT_REPORT, take_report)]
-            try:
-                association = call.associate([sop_class], handlers=handlers)
-            except AssociationError as error:
-                answer(self._finish(call, call.failed(error.trouble, error.comment)))
-                return
+        def told(outcome: Outcome) -> None:
             # The workflow hears of the response at once; the association may stay open for the report after that.
-            with association:
-                try:
-                    outcome = ask(association)
-                except AssociationError as error:
-                    outcome = call.failed(error.trouble, error.comment)
-                answer(self._finish(call, outcome))
-                if hold > 0 and outcome.ok:
-                    association.serve_until(reported, hold)
+            answer(self._finish(call, outcome))
 
-        self.env.spawn(work)
+        self.env.spawn(lambda: request_commitment(call, transaction, study.references, hold, node, faults, told))
         return event
 
     def report_commitment(
@@ -292,22 +274,9 @@ class LiveNetwork:
         count = len(report.stored) + len(report.failed)
         call = self._call(Outcome, "N-EVENT-REPORT", source, target, timeout, sop_class, study, instances=count)
 
-        def send(association: Association) -> Dataset:
-            response: Dataset
-            response, _ = association.send_n_event_report(
-                commitment.report_to_data_set(report), commitment.event_type(report), sop_class, commitment.SOP_INSTANCE
-            )
-            return response
-
         def work() -> Outcome:
             requested = self._acceptors[source].association(on) if on is not None else None
-            if requested is not None:
-                response = requested.ask(lambda: send(requested.association), timeout)
-                if response is not None and "Status" in response:
-                    return call.outcome(Status(int(response.Status), "on the association of the request"))
-            with call.associate([sop_class], scp_roles=[sop_class]) as association:
-                response = association.ask(lambda: send(association.association))
-                return call.outcome(association.status_of(response))
+            return report_commitment(call, report, requested, astray=astray)
 
         return self._operate(call, work)
 
@@ -337,7 +306,8 @@ class LiveNetwork:
             call.instances, call.bytes, call.codec_seconds = made.instances, made.bytes, made.codec_seconds
             if made.study is not None:
                 rows = InstanceRows.of(made.study.references)
-                self._recorder.add_instances(InstanceBatch(WORLD, node, "", study, rows, operation))
+                batch = InstanceBatch(WORLD, node, "", study, rows, operation, made.fingerprints)
+                self._recorder.add_instances(batch)
             return made
 
         return self._operate(call, run)

@@ -11,10 +11,12 @@ from pydicom.uid import UID
 from simlab.network.live.server import KeptInstance, Offer
 from simlab.network.seam import SUCCESS, CommitmentReport, Made, Status
 from simlab.nodes.halves import LiveHalf
-from simlab.nodes.local_disk import LocalDisk
+from simlab.nodes.local_disk import LocalDisk, fingerprint
 from simlab.nodes.modality.spec import ModalitySpec
 from simlab.nodes.node import Node
 from simlab.studies.compression import compress
+from simlab.studies.digests import content_digest
+from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.instances import make_instance
 from simlab.studies.study import InstanceReference, Study
 from simlab.studies.transfer_syntaxes import EXPLICIT, TransferSyntax, named
@@ -34,14 +36,25 @@ class ModalityService(LiveHalf):
     def make(self, study: Study) -> Made:
         """Make every selected instance, pixels and all."""
         size, seconds = 0, 0.0
+        fingerprints: dict[str, Fingerprint] = {}
         for index in study.indices:
             instance = make_instance(study, index, self._node.draws)
+            content = content_digest(instance) if self._keep.lossless else b""
             if self._keep != EXPLICIT:
                 began = thread_time()
                 instance = keep_in(instance, self._keep)
                 seconds += thread_time() - began
-            size += self._disk.write(instance).path.stat().st_size
-        return Made(operation="make", study=study, instances=study.count, bytes=size, codec_seconds=seconds)
+            kept = self._disk.write(instance)
+            size += kept.path.stat().st_size
+            fingerprints[kept.reference.sop_instance] = fingerprint(kept, content)
+        return Made(
+            operation="make",
+            study=study,
+            instances=study.count,
+            bytes=size,
+            codec_seconds=seconds,
+            fingerprints=fingerprints,
+        )
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """The local copy of an instance."""

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance, Respond
 from simlab.network.seam import NO_STATUS, Made, Status
 from simlab.nodes.halves import LiveHalf
-from simlab.nodes.local_disk import LocalDisk, read_plain
+from simlab.nodes.local_disk import LocalDisk, fingerprint, read_plain
 from simlab.nodes.node import Node
 from simlab.nodes.workstation.recipes import KEY_OBJECTS, REFORMAT
 from simlab.nodes.workstation.spec import WorkstationSpec
@@ -46,9 +46,14 @@ class WorkstationService(LiveHalf):
             series, derived = self._follow(recipe, received)
         except (ValueError, CodecError) as error:
             return Made(operation="derive", status=NO_STATUS, comment=str(error))
-        size = sum(self._disk.write(instance).path.stat().st_size for instance in derived)
-        study = Study(order_of(received[0]), (series,), started_of(received[0]))
-        return Made(operation="derive", study=study, instances=len(derived), bytes=size)
+        kept = [self._disk.write(instance) for instance in derived]
+        return Made(
+            operation="derive",
+            study=Study(order_of(received[0]), (series,), started_of(received[0])),
+            instances=len(derived),
+            bytes=sum(each.path.stat().st_size for each in kept),
+            fingerprints={each.reference.sop_instance: fingerprint(each) for each in kept},
+        )
 
     def _follow(self, recipe: str, received: Sequence[Dataset]) -> tuple[Series, list[Dataset]]:
         """Raises ValueError if the recipe cannot be followed with these instances."""
