@@ -17,12 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simlab.errors import SimlabError, UserError
+    from simlab.lab.commitment.matrix import commitment
+    from simlab.lab.commitment.result import CommitmentResult
     from simlab.lab.lab import Lab, load
     from simlab.lab.result import Result
     from simlab.lab.wan.result import WanResult
     from simlab.lab.wan.run import wan
 
-__all__ = ["Lab", "Result", "SimlabError", "UserError", "WanResult", "__version__", "load", "wan"]
+__all__ = [
+    "CommitmentResult",
+    "Lab",
+    "Result",
+    "SimlabError",
+    "UserError",
+    "WanResult",
+    "__version__",
+    "commitment",
+    "load",
+    "wan",
+]
 
 __version__ = version("simlab")
 
@@ -32,6 +45,8 @@ _HOMES = {
     "Result": "simlab.lab.result",
     "WanResult": "simlab.lab.wan.result",
     "wan": "simlab.lab.wan.run",
+    "CommitmentResult": "simlab.lab.commitment.result",
+    "commitment": "simlab.lab.commitment.matrix",
     "SimlabError": "simlab.errors",
     "UserError": "simlab.errors",
 }

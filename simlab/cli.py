@@ -16,7 +16,15 @@ from simlab import __version__
 from simlab.commands.terminal import INTERRUPTED, MISTAKE, NOT_WELL, OK, complain
 from simlab.errors import GroupError, UserError
 from simlab.lab.addresses import check_ae_title, parse_address
-from simlab.lab.links import FOR_BOTH, READERS, read_address, read_backend, read_outage, read_profile
+from simlab.lab.links import (
+    FOR_BOTH,
+    READERS,
+    read_address,
+    read_backend,
+    read_bandwidth,
+    read_outage,
+    read_profile,
+)
 from simlab.units import parse_duration, parse_rate, parse_size
 
 T = TypeVar("T")
@@ -208,6 +216,8 @@ def make_parser() -> Parser:
     _add_link(add("link:link", "Relay TCP connections over a link that behaves like a network, or change one."))
     about = "Send studies over emulated links in one transfer syntax and another, and say which is best for which link."
     _add_wan(add("wan:wan", about))
+    about = "Try every way in which storage commitment fails, under every policy of a scanner, and say what each costs."
+    _add_commitment(add("commitment:commitment", about))
     return parser
 
 
@@ -306,6 +316,41 @@ def _add_wan(added: Parser) -> None:
     added.add_argument(
         "--out", type=Path, metavar="DIR", help="keep everything there; the same folder again goes on where it stopped"
     )
+
+
+def _add_commitment(added: Parser) -> None:
+    """Add the arguments of ``simlab commitment``."""
+    added.add_argument(
+        "topology", nargs="?", type=Path, metavar="TOPOLOGY",
+        help="whose scanner and archive to take, and the link between them [a CT at 50 Mbit/s and 40 ms]",
+    )  # fmt: skip
+    added.add_argument(
+        "--from", dest="scanner", metavar="NODE", help="who stores and asks for commitment [the first that does]"
+    )
+    for option, name, about in (
+        ("faults", "faults", "what goes wrong, separated by commas, as in liar,never [all that there is]"),
+        ("occurrences", "occurrences", "how often: once, always [once,always]"),
+        ("policies", "policies", "what is sent again: study, failed, by-reason [all three]"),
+    ):
+        added.add_argument(f"--{option}", dest=name, metavar="NAMES", help=about)
+    added.add_argument(
+        "--delete-local", default="after-safe", metavar="WHEN",
+        help="when the scanner deletes its copy: after-safe, after-store, or both [after-safe]",
+    )  # fmt: skip
+    added.add_argument("--protocol", metavar="NAME", help="what is acquired [the scanner's first]")
+    added.add_argument("--link", dest="profile", type=reading(read_profile), metavar="PROFILE",
+                       help="in between: lan, metro, dsl, 4g, satellite, vpn [the topology's]")  # fmt: skip
+    added.add_argument(
+        "--rtt", type=reading(parse_duration), metavar="TIME", help="there and back, as in 40ms [the link's]"
+    )
+    added.add_argument(
+        "--bandwidth", type=reading(read_bandwidth), metavar="RATE", help="each way, as in 50Mbit/s [the link's]"
+    )
+    added.add_argument("--world", choices=WORLDS, default="live", help="live, or virtual: the same in a moment [live]")
+    added.add_argument("--at-once", type=at_least(1), metavar="N", help="cells side by side [two for each core]")
+    added.add_argument("--seed", type=int, metavar="N", help="of images, draws and UIDs [the topology's]")
+    added.add_argument("--json", dest="json_file", type=Path, metavar="FILE", help="write the table there as well")
+    added.add_argument("--out", type=Path, metavar="DIR", help="keep the table, the page and pictures there")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -69,3 +69,31 @@ def test_lan_wan_compression():
     assert levels == sorted(levels, reverse=True)
     assert levels[0] > 1.2 * levels[2]
     assert pictures == 3  # the map, the parts, and the crossovers
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's own machinery
+def test_storage_commitment():
+    text, pictures = run("03-storage-commitment.ipynb")
+    assert re.search(r"32 instances, 1\d\.\d MB: safe after \d+\.\d s", text)
+    rows = {name: re.search(rf"{name} +([\d.]+) +([\d.]+) +([\d.]+)", text) for name in WASTE}
+    assert {name: tuple(float(waste) for waste in row.groups()) for name, row in rows.items() if row} == WASTE
+    assert "24 cells, 0 of them not as expected" in text
+    assert "false-safe: {'study': 3, 'failed': 3, 'by-reason': 3}" in text
+    assert "other cells: 0" in text
+    assert "lost for good: {'after-safe': 0, 'after-store': 3}" in text
+    assert "ct1 stopped scanning at" in text
+    assert pictures == 3  # a ladder, the waste, the times
+
+
+WASTE = {
+    "dropped": (1.0, 0.09, 0.09),
+    "duplicate": (0.0, 0.0, 0.0),
+    "failed-0110": (1.0, 1.0, 0.0),
+    "failed-0122": (1.0, 1.0, 0.0),
+    "failed-0213": (1.0, 0.5, 0.0),
+    "liar": (0.0, 0.0, 0.0),
+    "never": (1.0, 0.0, 0.0),
+}
+"""Bytes sent again over bytes of the study, under the policies study, failed and by-reason."""

@@ -6,13 +6,15 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from simlab.analysis.disk import halt_sentences
 from simlab.analysis.frames import instances_frame, links_frame, records_frame
+from simlab.analysis.oracle import findings_frame
 from simlab.analysis.run import Run
 from simlab.errors import UserError
 from simlab.lab.department import Department, Staging
@@ -20,10 +22,11 @@ from simlab.lab.facade import Facade
 from simlab.lab.happened import Happened, Watch
 from simlab.lab.live_run import run_live
 from simlab.lab.result import Result
-from simlab.lab.variations import with_node, with_settings
+from simlab.lab.variations import with_faults, with_node, with_settings
 from simlab.lab.virtual_run import run_virtual
 from simlab.nodes.specs import SPECS
 from simlab.report.network import network_svg
+from simlab.topology.faults import FaultSpec
 from simlab.topology.loader import load_topology
 from simlab.topology.model import Topology
 from simlab.topology.references import talks
@@ -60,6 +63,14 @@ class Lab:
         for a file.
         """
         return Lab(with_node(self.topology, node, **settings))
+
+    def with_faults(self, *faults: Mapping[str, Any] | FaultSpec) -> Lab:
+        """The same scenario with these faults, and no others.
+
+        As in a file: ``lab.with_faults({"node": "archive", "operation": "C-STORE", "do": "drop", "every": 10})``.
+        Raises TopologyError for what makes no sense.
+        """
+        return Lab(with_faults(self.topology, faults))
 
     def varied(self, *, seed: int | None = None, until: str | float | None = None) -> Lab:
         """The same scenario under another seed, or for another duration (``"8 h"``, or run seconds)."""
@@ -170,20 +181,26 @@ def _require_writable(folder: Path) -> None:
 
 
 def _told(happened: Happened, world: World, started: datetime) -> Run:
-    topology = happened.topology
-    stores = [batch for batch in happened.batches if batch.operation == "C-STORE"]
+    topology, fates = happened.topology, happened.audit.fates(asked=happened.audited)
+    stores, reports = (
+        [batch for batch in happened.batches if batch.operation == operation]
+        for operation in ("C-STORE", "N-EVENT-REPORT")
+    )
+    records = records_frame(happened.records)
     return Run(
         topology=topology,
         world=world,
         seed=topology.seed,
         started_at=started,
         elapsed=happened.elapsed,
-        records=records_frame(happened.records),
+        records=records,
         instances=instances_frame(stores),
-        counts=happened.audit.counts(asked=happened.audited),
+        commitments=instances_frame(reports),
+        counts=fates.counts,
+        findings=findings_frame(fates.findings),
         generator=happened.generator,
         links=links_frame(happened.links),
-        notices=tuple(_notices(happened, world)),
+        notices=(*_notices(happened, world), *halt_sentences(records)),
         audited=happened.audited,
         complete=not happened.ended,
     )

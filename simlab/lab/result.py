@@ -8,8 +8,10 @@ import pandas as pd
 
 from simlab.analysis import summary
 from simlab.analysis.run import Run
+from simlab.errors import UserError
 from simlab.report.journey import draw_journey
-from simlab.report.page import render
+from simlab.report.ladder import draw_ladder
+from simlab.report.page import failed_operations, render
 from simlab.report.style import Drawing
 from simlab.topology.loader import resolve_yaml
 
@@ -44,6 +46,11 @@ class Result:
     def instances(self) -> pd.DataFrame:
         """One row per C-STORE."""
         return self.run.instances
+
+    @property
+    def findings(self) -> pd.DataFrame:
+        """One row per instance and finding: finding (dropped, lost, ...), sop_instance, study, archive, times."""
+        return self.run.findings
 
     @property
     def studies(self) -> list[str]:
@@ -83,6 +90,18 @@ class Result:
         """One study's way through the department, as a timeline."""
         return draw_journey(self.records, self.instances, study)
 
+    def ladder(self, study: str | None = None) -> Drawing:
+        """One study's operations as a ladder diagram; None: the first in which something failed, else the first.
+
+        Raises UserError if there was no study.
+        """
+        if study is None:
+            failed = [uid for uid in failed_operations(self.run)["study"] if uid]
+            study = next(iter([*failed, *self.studies]), None)
+        if study is None:
+            raise UserError("no study was ordered in this run")
+        return draw_ladder(self.records, self.instances, study, commitments=self.run.commitments)
+
     def report(self, path: str | Path) -> Path:
         """Write the report as one self-contained HTML page."""
         target = Path(path)
@@ -90,7 +109,7 @@ class Result:
         return target
 
     def save(self, folder: str | Path) -> Path:
-        """Write the run folder: summary.json, records.parquet, instances.parquet, topology.yaml, report.html."""
+        """Write the run folder: summary.json, topology.yaml, report.html; records, instances, findings as Parquet."""
         target = Path(folder)
         summary.save(self.run, target)
         (target / TOPOLOGY_FILE).write_text(resolve_yaml(self.run.topology), encoding="utf-8")

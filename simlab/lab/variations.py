@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from simlab.errors import TopologyError, UserError
 from simlab.topology.checks import check
 from simlab.topology.explain import explain
+from simlab.topology.faults import FaultSpec
 from simlab.topology.frozen import FieldPath, Frozen, Mistake
 from simlab.topology.model import Topology
 from simlab.wording import advice
@@ -27,6 +29,14 @@ def with_node(topology: Topology, node: str, **settings: Any) -> Topology:
         raise UserError(f'no node "{node}"; {advice(node, topology.nodes)}')
     spec = _changed(topology.nodes[node], settings, ("nodes", node))
     varied = topology.model_copy(update={"nodes": {**topology.nodes, node: spec}})
+    for mistake in check(varied):
+        raise _refusal(mistake)
+    return varied
+
+
+def with_faults(topology: Topology, faults: Iterable[Mapping[str, Any] | FaultSpec]) -> Topology:
+    """The topology with other faults. Raises TopologyError for the first that makes no sense."""
+    varied = with_settings(topology, faults=tuple(faults))
     for mistake in check(varied):
         raise _refusal(mistake)
     return varied

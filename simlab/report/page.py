@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import asdict
 from math import isnan
 from typing import Any
 
 import pandas as pd
 
+from simlab.analysis.disk import halts, occupancy
 from simlab.analysis.measurements import OPERATION_ORDER, succeeded
 from simlab.analysis.operations import throughput_series
+from simlab.analysis.oracle import MEANINGS, PROGRESS, label
+from simlab.analysis.remarks import remarks_table
 from simlab.analysis.run import Run
 from simlab.analysis.studies import study_times
 from simlab.records import MILESTONES
+from simlab.report.commitment_figures import draw_occupancy
 from simlab.report.html import inline, open_templates
 from simlab.report.journey import draw_journey
 from simlab.report.network import draw_network
@@ -33,6 +38,7 @@ def render(run: Run) -> str:
     )
     failures = failed_operations(run)
     studies = _worst_first(run.studies)
+    remarks = remarks_table(run.records)
     shown = example_study(run.studies)
     return templates.get_template("page.html").render(
         run=run,
@@ -50,6 +56,12 @@ def render(run: Run) -> str:
         studies=_rows(studies.head(MOST_ROWS)),
         studies_left_out=max(len(studies) - MOST_ROWS, 0),
         study_times=_rows(study_times(run.studies).rename_axis("time")),
+        disks=_disks(run),
+        remarks=_rows(remarks.head(MOST_ROWS)),
+        remarks_left_out=max(len(remarks) - MOST_ROWS, 0),
+        instances=_instances(run),
+        findings=_rows(run.findings.head(MOST_ROWS).assign(finding=lambda rows: rows["finding"].map(label))),
+        findings_left_out=max(len(run.findings) - MOST_ROWS, 0),
         failures=_rows(failures.head(MOST_ROWS)),
         failures_left_out=max(len(failures) - MOST_ROWS, 0),
         command=reproduce(run),
@@ -94,14 +106,32 @@ def _key_figures(run: Run) -> list[dict[str, Any]]:
     figures = [
         ("studies complete", f"{complete} of {len(studies)}", complete < len(studies)),
         ("instances generated", f"{counts.generated:,}", False),
-        ("derived", f"{counts.derived:,}", False),
         ("stored", f"{counts.stored:,}", counts.missing > 0),
         ("committed", f"{counts.committed:,}", counts.false_safe > 0),
+        ("dropped", f"{counts.dropped:,}", counts.dropped > 0),
         ("lost", f"{counts.lost:,}", counts.lost > 0),
         ("bytes sent", format_size(float(stored)), False),
         ("peak throughput", _format_throughput(peak_throughput(run)), False),
     ]
     return [{"label": label, "value": value, "alarm": alarm} for label, value, alarm in figures]
+
+
+def _disks(run: Run) -> str:
+    """The local disks of scanners, where one can be full; empty where none can."""
+    capacities = {name: getattr(spec, "local_disk", None) for name, spec in run.topology.nodes.items()}
+    limited = {name: capacity for name, capacity in capacities.items() if capacity is not None}
+    if not limited:
+        return ""
+    usage, stops = occupancy(run.records), halts(run.records)
+    return inline(draw_occupancy(usage[usage["node"].isin(limited)], stops, limited, run.elapsed))
+
+
+def _instances(run: Run) -> list[dict[str, Any]]:
+    """Each count of instances, what it means, and whether it is a reason to worry."""
+    return [
+        {"label": label(name), "number": number, "meaning": MEANINGS[name], "alarm": number and name not in PROGRESS}
+        for name, number in asdict(run.counts).items()
+    ]
 
 
 def _worst_first(studies: pd.DataFrame) -> pd.DataFrame:

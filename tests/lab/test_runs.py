@@ -16,7 +16,7 @@ TOPOLOGIES = sorted((Path(__file__).parents[2] / "topologies").glob("*.yaml"))
 
 def fate(result):
     counts = result.run.counts
-    return counts.missing, counts.lost, counts.false_safe, counts.unexpected
+    return counts.missing, counts.dropped, counts.false_safe, counts.unexpected
 
 
 def contents(result):
@@ -93,7 +93,8 @@ def test_what_an_archive_does_not_give_back_is_lost(monkeypatch):
 
     monkeypatch.setattr(live_run.Department, "call", forgetful)
     result = tiny_lab().run(in_process=True)
-    assert result.run.counts.lost == result.run.counts.stored > 0
+    assert result.run.counts.dropped == result.run.counts.stored > 0
+    assert set(result.findings["finding"]) == {"dropped", "lost", "false_safe"}
     assert any("did not give study" in notice for notice in result.run.notices)
     assert not result.ok
 
@@ -111,7 +112,8 @@ def test_an_external_node_that_does_not_listen():
 def test_the_run_folder(tmp_path):
     folder = tmp_path / "runs" / "one"
     tiny_lab().run(in_process=True, out=folder, keep_files=True)
-    files = {"instances.parquet", "nodes", "records.parquet", "report.html", "summary.json", "topology.yaml"}
+    tables = {"findings.parquet", "instances.parquet", "records.parquet"}
+    files = {*tables, "nodes", "report.html", "summary.json", "topology.yaml"}
     assert {path.name for path in folder.iterdir()} == files
     assert Lab.load(folder / "topology.yaml").topology == tiny_topology()
     assert list((folder / "nodes" / "archive").rglob("*.dcm"))
@@ -132,9 +134,9 @@ def test_the_clinic_in_virtual_time_tells_all_that_a_reader_needs(tmp_path):
     assert {"world", "seed", "duration", "operations", "studies", "instances", "expect"} <= set(told)
     columns = {"node", "peer", "operation", "count", "failures", "bytes", "p50", "p95", "p99"}
     assert all(columns <= set(row) for row in told["operations"])
-    assert {"generated", "derived", "stored", "committed", "lost"} <= set(told["instances"])
+    assert {"generated", "derived", "stored", "committed", "dropped", "lost"} <= set(told["instances"])
     assert told["instances"]["stored"] == told["instances"]["generated"] + told["instances"]["derived"] > 0
-    assert told["instances"]["lost"] == 0
+    assert told["findings"] == []
     assert (told["world"], told["seed"], told["duration"], told["complete"]) == ("virtual", 1, 40.0, True)
 
 

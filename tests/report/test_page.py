@@ -7,6 +7,7 @@ import pytest
 from analysis.fake_run import clinic, fake_run, no_records
 
 from simlab.analysis.frames import records_frame
+from simlab.analysis.oracle import MEANINGS, Finding, InstanceCounts, findings_frame
 from simlab.records import Record
 from simlab.report.page import example_study, render, reproduce
 
@@ -50,6 +51,20 @@ def test_the_page_tells_everything(page: str) -> None:
         assert text in page
     assert "simlab run topology.yaml --world live --seed 1" in page
     assert "nan" not in re.sub(r"<[^>]*>", "", page).lower().split()
+
+
+def test_every_count_of_instances_is_told_with_its_meaning(page: str) -> None:
+    assert "<h2>Instances</h2>" in page
+    for meaning in MEANINGS.values():
+        assert meaning in page
+
+
+def test_findings_are_named() -> None:
+    findings = findings_frame(Finding("false_safe", f"1.2.840.{number}", "1.2.3.0", "archive") for number in range(70))
+    page = render(fake_run(counts=InstanceCounts(false_safe=70), findings=findings))
+    assert "1.2.840.59</td>" in page
+    assert "1.2.840.60</td>" not in page
+    assert "10 more are in <code>findings.parquet</code>" in page
 
 
 def test_text_from_outside_is_escaped() -> None:

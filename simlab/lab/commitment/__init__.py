@@ -1,0 +1,1 @@
+"""The commitment matrix: faults and policies, one study each, and what that costs."""
