@@ -2,18 +2,20 @@
 
 PYTHON   ?= python3
 TOPOLOGY ?= topologies/clinic.yaml
+KILLS    ?= 300
 
 BIN   := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow bench fidelity lint format schema clean
+.PHONY: help setup run test test-slow kills bench fidelity lint format schema clean
 
 help:
 	@echo "make setup      create .venv with everything that simlab needs"
 	@echo "make run        bring a small department to life, and report on it (TOPOLOGY=$(TOPOLOGY))"
 	@echo "make test       run the tests, without the slow ones"
 	@echo "make test-slow  run the slow tests"
+	@echo "make kills      kill the archive at random points under load, KILLS=$(KILLS) times for each durability"
 	@echo "make bench      measure simlab and its peers side by side: about an hour (BENCH=--quick to try it)"
 	@echo "make fidelity   hold the relay against the kernel's TCP and theory: 20 minutes, root (FIDELITY=--quick to try it)"
 	@echo "make lint       check style and types"
@@ -40,6 +42,9 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+kills: setup
+	SIMLAB_KILLS=$(KILLS) $(BIN)/python -m pytest tests/durability/test_kills.py
 
 bench: setup
 	$(BIN)/python -m benchmarks --json runs/bench.json $(BENCH)

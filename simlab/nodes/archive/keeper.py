@@ -56,7 +56,7 @@ class Keeper:
             target = f"{self._root}/{path}"
             folder = Path(target).parent
             if folder not in changed:
-                changed.update(_make_folder(folder))
+                changed.update(make_folder(folder))
                 changed.add(folder)
             try:
                 os.replace(source, target)  # noqa: PTH105 -- pathlib takes a third of the time that an instance costs
@@ -77,7 +77,7 @@ def _enter(arrival: Arrival, batch: Batch) -> str:
     return path
 
 
-def _make_folder(folder: Path) -> Iterator[Path]:
+def make_folder(folder: Path) -> Iterator[Path]:
     """Make a folder, and those above it. Yields the folders in which one was made."""
     for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
         each.mkdir(exist_ok=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from simlab.faults import Known
+from simlab.network.live.receiving.disk import sync_folder
 from simlab.network.live.sending.files import recognise
 from simlab.network.live.server import HEAD_BYTES, KeptInstance, ReceivedInstance
 from simlab.network.query import Level, Query
@@ -30,7 +31,7 @@ from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import Header, examine
 from simlab.nodes.archive.hierarchy import WRONG_IDENTIFIER, answer, retrieve_keys
 from simlab.nodes.archive.index import Index
-from simlab.nodes.archive.keeper import Arrival, Keeper
+from simlab.nodes.archive.keeper import Arrival, Keeper, make_folder
 from simlab.nodes.archive.requests import KeptRequests
 from simlab.nodes.archive.writer import LARGEST_GROUP, Writer
 from simlab.studies.study import InstanceReference
@@ -65,7 +66,9 @@ class ArchiveState:
         """How many instances came that were already held."""
         self.incoming = root / ".incoming"
         """Where instances are written that are to be taken."""
-        self.incoming.mkdir(parents=True, exist_ok=True)
+        for folder in list(make_folder(self.incoming)):
+            if durable:
+                sync_folder(folder)
         self._index = Index(root / "index.sqlite", durable=durable)
         self._keeper = Keeper(root, self._index, durable=durable)
         self._recover()

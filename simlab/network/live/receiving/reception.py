@@ -213,6 +213,10 @@ class Writing:
     def end(self) -> None:
         """All of it is there."""
         durability = self._receiving.storage.durability
+        respond: Respond = self._respond
+        if durability is Durability.NONE and self.status is None:
+            respond(Status(SUCCESS))
+            respond = _already_answered
         if self.status is None:
             try:
                 if not self._begun:
@@ -222,14 +226,11 @@ class Writing:
             except OSError as error:
                 self._fail(error)
         if self.status is not None:
-            self._respond(self.status)
+            respond(self.status)
         elif durability is Durability.FSYNC:
             self._receiving.syncing.submit(self._sync)
-        elif durability is Durability.NONE:
-            self._respond(Status(SUCCESS))
-            self._deliver(_already_answered)
         else:
-            self._deliver(self._respond)
+            self._deliver(respond)
 
     def _complete(self) -> None:
         """Close the file, and call it complete."""
