@@ -13,7 +13,7 @@ STAMP := .venv/.installed
 help:
 	@echo "make setup      create .venv with everything that simlab needs"
 	@echo "make run        bring a small department to life, and report on it (TOPOLOGY=$(TOPOLOGY))"
-	@echo "make test       run the tests, without the slow ones"
+	@echo "make test       run the tests, without the slow ones, two files at a time"
 	@echo "make test-slow  run the slow tests"
 	@echo "make kills      kill the archive at random points under load, KILLS=$(KILLS) times for each durability"
 	@echo "make bench      measure simlab and its peers side by side: about an hour (BENCH=--quick to try it)"
@@ -38,7 +38,7 @@ run: setup
 	@$(BIN)/simlab run $(TOPOLOGY)
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

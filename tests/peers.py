@@ -1,12 +1,13 @@
 """Programs that are not ours: found, started, waited for, and always stopped."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,12 +55,18 @@ def do_without(reason):
     pytest.skip(reason)
 
 
+CHOSEN_PORTS = range(20000, 32000)
+"""Below those that systems give to whoever asks for any (ephemeral ones)."""
+
+
 def free_ports(count):
-    """Ports that nobody listens at now; all are held until the last is known, so that they differ."""
-    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    """Ports that nobody listens at now, and nobody will be given who asks for any; all of them differ."""
+    ports = []
+    for port in random.sample(CHOSEN_PORTS, len(CHOSEN_PORTS)):
+        if len(ports) == count:
+            break
+        with suppress(OSError), socket.create_server((LOOPBACK, port)):
+            ports.append(port)
     return ports
 
 

@@ -62,6 +62,7 @@ def test_deleting_before_it_is_safe_loses_what_was_dropped():
     assert set(losing["lost"]) == {3}
 
 
+@pytest.mark.slow
 def test_both_worlds_come_to_the_same_counts():
     asked = {"faults": "dropped,failed-0213,liar", "occurrences": "once", "policies": "by-reason,failed"}
     counts = ["resent", "requests", "safe", "false_safe", "lost", "kept", "dropped", "needless", "outcome"]
