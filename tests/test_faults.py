@@ -90,6 +90,13 @@ def test_faults_are_for_a_peer_a_study_and_a_time():
     assert not faults.of_request(store(1)).closes
 
 
+def test_faults_without_a_time_happen_before_run_second_0_as_well():
+    clock = Clock()
+    clock.now = -0.1
+    assert plan("operation: C-STORE, do: drop", clock=clock).of_request(store(1)).drops
+    assert not plan("operation: C-STORE, do: drop, start: 1 ms", clock=clock).of_request(store(1))
+
+
 def test_faults_add_up():
     fault = plan(
         "operation: N-ACTION, do: delay, delay: 1 s",

@@ -37,29 +37,35 @@ class Orthanc:
         """The first frame of an instance as a portable arbitrary map of 16 bits."""
         with urllib.request.urlopen(
             urllib.request.Request(
-                f"{self._url}/instances/{self._identifier(uid)}/frames/0/image-uint16",
+                f"{self._url}/instances/{self.identifier(uid)}/frames/0/image-uint16",
                 headers={"Accept": "image/x-portable-arbitrarymap"},
             ),
             timeout=20.0,
         ) as answer:
             return answer.read()
 
+    def upload(self, path):
+        """Have Orthanc keep a file."""
+        with urllib.request.urlopen(f"{self._url}/instances", path.read_bytes(), timeout=10.0):
+            pass
+
     def forget(self, uid):
         """Delete an instance."""
-        request = urllib.request.Request(f"{self._url}/instances/{self._identifier(uid)}", method="DELETE")
+        request = urllib.request.Request(f"{self._url}/instances/{self.identifier(uid)}", method="DELETE")
         with urllib.request.urlopen(request, timeout=10.0):
             pass
 
     def replace(self, uid, change):
         """Have an instance replaced by what ``change`` makes of its file."""
-        url = f"{self._url}/instances/{self._identifier(uid)}/file"
+        url = f"{self._url}/instances/{self.identifier(uid)}/file"
         with urllib.request.urlopen(url, timeout=10.0) as answer:
             changed = change(answer.read())
         self.forget(uid)
         with urllib.request.urlopen(f"{self._url}/instances", changed, timeout=10.0):
             pass
 
-    def _identifier(self, uid):
+    def identifier(self, uid):
+        """Its own name for an instance."""
         [identifier] = self.ask("/tools/find", Level="Instance", Query={"SOPInstanceUID": uid})
         return identifier
 
