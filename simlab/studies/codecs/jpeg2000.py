@@ -88,15 +88,15 @@ def _is_whole(form: PixelFormat) -> bool:
 
 
 def _encode_ht(frame: Frame, form: PixelFormat, **how: Any) -> bytes:
-    import imagecodecs  # noqa: PLC0415
+    from simlab.studies.codecs import openjph  # noqa: PLC0415
 
     if form.samples == 3:
         how["rgb"] = form.photometric == "RGB"
     if _is_whole(form):
-        return bytes(imagecodecs.htj2k_encode(frame, **how))
+        return openjph.encode(frame, **how)
     middle = 0 if form.signed else 1 << form.stored - 1  # the level shift of ISO 15444-1 annex G.1
     carried = (frame.astype(np.int32) - middle).astype(np.int16)
-    codestream = bytearray(imagecodecs.htj2k_encode(carried, **how))
+    codestream = bytearray(openjph.encode(carried, **how))
     _declare_depth(codestream, form, reversible=bool(how["reversible"]))
     return bytes(codestream)
 
