@@ -220,5 +220,8 @@ def _notices(happened: Happened, world: World) -> Iterator[str]:
             "told in two parts."
         )
     if world == "virtual":
-        yield "The virtual world is uncalibrated: fixed service times, and nothing is shared or queued for."
+        yield (
+            "The virtual world is uncalibrated: fixed service times, and servers that nobody has to queue for. Links "
+            "are shared, and know latency, bandwidth and window only."
+        )
     yield from happened.notices

@@ -15,6 +15,7 @@ from simlab.network.live.network import LiveNetwork
 from simlab.network.live.receiving.acceptor import Listening
 from simlab.network.live.server import KeptInstance, Offer, Storage
 from simlab.network.seam import SUCCESS, Answer, Located, Made, Status
+from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.network import VirtualNetwork
 from simlab.network.virtual.path import Path as NetworkPath
 from simlab.network.virtual.path import ServiceTimes
@@ -224,7 +225,8 @@ class VirtualWorld:
         del folder
         self.env = simpy.Environment()
         self.recorder = Recorder()
-        self.network = VirtualNetwork(self.env, self.recorder, lambda *_: NetworkPath(0.001, 125e6))
+        path = NetworkPath(0.001, SharedLine(self.env, 125e6))
+        self.network = VirtualNetwork(self.env, self.recorder, lambda *_: path)
         self.servers, self.faults = {}, {node: Faulty() for node in NODES}
         for node, title in NODES.items():
             self.servers[node] = VirtualServer()

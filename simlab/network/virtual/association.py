@@ -13,7 +13,7 @@ from simlab.network.faults import REJECTIONS, Asked, AssociationFault, Faults, R
 from simlab.network.negotiation import UNCOMPRESSED
 from simlab.network.seam import SUCCESS, Status, Trouble
 from simlab.network.sop_classes import VERIFICATION
-from simlab.network.virtual.path import Path, ServiceTimes
+from simlab.network.virtual.path import SMALL_MESSAGE, Path, ServiceTimes
 from simlab.studies.study import Study
 
 MAXIMUM_LENGTH = 1 << 20
@@ -84,7 +84,9 @@ class Association:
         """Associate, for pairs of SOP class and transfer syntax. Raises AssociationError."""
         deadline = self._env.now + self._timeout
         unanswered = "no answer to the association request"
-        yield from self._wait(self._path.latency, deadline, unanswered)
+        self._path.connect()
+        # TCP's set-up takes a round trip.
+        yield from self._wait(self._path.round_trip + self._path.latency, deadline, unanswered)
         fault = self.fault = self._faults.of_association(self._calling)
         yield from self._wait(fault.delay + self._times.association + self._path.latency, deadline, unanswered)
         if fault.closes:
@@ -127,14 +129,16 @@ class Association:
         ``serve`` is how it does what it is asked, ``answer`` what comes of a status that it gives without having done
         that. Raises AssociationError; the association is of no use then.
         """
-        request = _Request(asked, pdus, 0.0, self._times.message, f"none within {self._timeout:g} s")
+        sending, unanswered = self._path.cross(SMALL_MESSAGE), f"none within {self._timeout:g} s"
+        request = _Request(asked, pdus, sending, self._times.message, unanswered)
         return (yield from self._exchange(request, serve, answer))
 
     def store(self, asked: Asked, size: int, serve: Serve[T], answer: Callable[[Status], T]) -> Steps[T]:
         """As :meth:`ask`, for a C-STORE of so many bytes. The time-out counts from when they have been sent."""
         pdus = 1 + ceil(size / (MAXIMUM_LENGTH - PDV_HEADER))
         unanswered = f"the peer neither read nor answered within {self._timeout:g} s"
-        request = _Request(asked, pdus, self._path.sending(size), self._times.instance, unanswered)
+        yield self._path.burst(self._env, size)
+        request = _Request(asked, pdus, 0.0, self._times.instance, unanswered)
         return (yield from self._exchange(request, serve, answer))
 
     def _exchange(self, request: _Request, serve: Serve[T], answer: Callable[[Status], T]) -> Steps[T]:

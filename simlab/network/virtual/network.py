@@ -1,8 +1,7 @@
-"""The virtual half of the seam: the same operations, each taking a fixed time, nothing shared.
+"""The virtual half of the seam: the same operations, in computed time.
 
-This first virtual world proves the seam. An operation takes the round trips and the bytes of its path plus a fixed
-service time; operations do not wait for one another. Sharing, queues and calibration come with the virtual world
-proper, behind the same methods.
+An operation takes the round trips of its path, its bytes' share of the line, and a fixed service time. Associations
+share the lines that they go over; servers do everything at once that they are asked for.
 """
 
 from __future__ import annotations
@@ -167,12 +166,13 @@ class VirtualNetwork:
         call = Operation(Retrieved, "C-GET", source, target, timeout, GET[query.model], study)
 
         def steps() -> Steps[Retrieved]:
-            server, path = self._reach(call).server, self._path(source, target)
+            server, back = self._reach(call).server, self._path(target, source)
             association, located = yield from self._locate(call, query)
             held = server.recall(located.references)
             sent = [association.returned(study) for study in held]
-            count, size = sum(study.count for study in sent), sum(study.nominal_bytes for study in sent)
-            yield self.env.timeout(path.round_trip + path.sending(size) + count * self._times.instance)
+            sizes = [study.locate(index)[0].nominal_bytes for study in sent for index in study.indices]
+            count, size = len(sizes), sum(sizes)
+            yield from back.train(self.env, sizes, self._times.instance)
             if association.aborts(count):  # at one of our responses
                 raise AssociationError(Trouble.ABORTED, "the peer aborted")
             call.bytes = size

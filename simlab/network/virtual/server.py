@@ -38,3 +38,5 @@ class VirtualNode:
     ae_title: str
     server: VirtualServer
     faults: Faults = NO_FAULTS
+    outstanding: int = 1
+    """Operations that a peer may have outstanding if it asks for more than one (PS3.7 D.3.3.3); 0 for any number."""

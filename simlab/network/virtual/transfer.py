@@ -112,14 +112,16 @@ class Transfer:
             yield from self._undisturbed(train)
 
     def _undisturbed(self, train: _Train) -> Steps[None]:
-        """When what is sent can be told beforehand, where nothing goes wrong."""
-        ended = self.env.now
-        for index in train.share:
-            began, size = ended, self.study.locate(index)[0].nominal_bytes
-            ended = began + self.path.round_trip + self.path.sending(size) + self.times.instance
+        """All of it as one, where nothing goes wrong."""
+        began = self.env.now
+        sizes = [self.study.locate(index)[0].nominal_bytes for index in train.share]
+        wanted, granted = self.options.outstanding, self.peer.outstanding
+        outstanding = min(wanted, granted) if wanted and granted else max(wanted, granted)
+        ends = yield from self.path.train(self.env, sizes, self.times.instance, outstanding)
+        for index, ended in zip(train.share, ends, strict=True):
             train.sent.append(_Sent(index, began, ended, None))
+            began = ended
         self._accepted.update(train.share)
-        yield self.env.timeout(ended - self.env.now)
 
     def _one_by_one(self, train: _Train) -> Steps[None]:
         for index in train.share:

@@ -1,0 +1,116 @@
+"""Operations of the virtual world over lines that they share."""
+
+import pytest
+
+from network.worlds import VirtualWorld, make_study, store_at_archive, wait_for
+from simlab.analysis.frames import LINK_COLUMNS, links_frame
+from simlab.lab.lab import Lab
+from simlab.network.faults import RequestFault
+from simlab.network.link.settings import WIRE
+from simlab.network.query import Level, Model, Query
+from simlab.network.seam import Status, StoreOptions
+from simlab.network.virtual.link import SharedLine
+from simlab.network.virtual.path import SMALL_MESSAGE, Path, ServiceTimes
+from simlab.network.virtual.server import VirtualNode
+from simlab.network.virtual.sharing import MESSAGE_BYTES
+from simlab.nodes.specs import SPECS
+from simlab.topology.loader import parse_topology
+
+BANDWIDTH = 125e6
+CROSSING = (2048 + MESSAGE_BYTES) * WIRE / BANDWIDTH
+"""Seconds that an instance of the test study is on the line."""
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Three nodes whose paths all have the same line, and no work to do."""
+    made = VirtualWorld(tmp_path)
+    made.line = SharedLine(made.env, BANDWIDTH)
+    made.back = SharedLine(made.env, BANDWIDTH)
+    ways = {"archive": Path(0.0, made.line), "scanner": Path(0.0, made.back), "reader": Path(0.0, made.back)}
+    made.network._path = lambda source, target: ways[target]
+    made.network._times = ServiceTimes(association=0.0, message=0.0, instance=0.0)
+    return made
+
+
+def stored(world, count, *, options=StoreOptions(), sharing=1):
+    """Store a study, and others beside it; returns the outcomes."""
+    studies = [make_study(count, f"2.25.{number}", number) for number in range(1, sharing + 1)]
+    events = [world.network.store("scanner", "archive", study, options) for study in studies]
+    return list(wait_for(world, world.env.all_of(events)).values())
+
+
+def test_studies_share_the_line(world):
+    (alone,) = stored(world, 100)
+    assert alone.finished - alone.started == pytest.approx(100 * CROSSING)
+    for outcome in stored(world, 100, sharing=3):
+        assert outcome.finished - outcome.started == pytest.approx(300 * CROSSING)
+        rows = outcome.rows
+        assert rows.finished == sorted(rows.finished)
+        assert rows.started == [outcome.started, *rows.finished[:-1]]
+        assert rows.finished[-1] == pytest.approx(outcome.finished)
+
+
+def test_the_line_counts_what_is_stored(world):
+    stored(world, 10, sharing=2)
+    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES)
+    assert world.line.connections == 2
+    assert world.back.payload == 0
+    wait_for(world, world.network.echo("scanner", "archive"))
+    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES) + SMALL_MESSAGE
+
+
+def test_a_transfer_that_faults_may_meet_shares_the_line_too(world):
+    world.faults["archive"].does["C-STORE"] = lambda _: RequestFault(answer=Status(0xA700))
+    for outcome in stored(world, 100, sharing=2):
+        assert outcome.status == 0xA700
+        assert outcome.finished - outcome.started == pytest.approx(200 * CROSSING)
+
+
+def test_what_is_got_comes_over_the_line_back(world):
+    store_at_archive(world, 50)
+    before = world.back.payload
+    query = Query({"StudyInstanceUID": "2.25.1"}, Model.STUDY_ROOT, Level.STUDY)
+    began = world.env.now
+    got = wait_for(world, world.network.get("reader", "archive", query))
+    assert got.completed == 50
+    assert world.back.payload - before == 50 * (2048 + MESSAGE_BYTES)
+    assert world.env.now - began == pytest.approx(50 * CROSSING, rel=0.1)
+
+
+def test_a_peer_that_grants_several_outstanding_requests_is_sent_several(world):
+    world.network._path = lambda *_: Path(0.05)
+    (alone,) = stored(world, 100)
+    assert alone.finished - alone.started == pytest.approx(100 * 0.1, rel=0.05)
+    several = StoreOptions(outstanding=4)
+    (refused,) = stored(world, 100, options=several)
+    assert refused.finished - refused.started == pytest.approx(100 * 0.1, rel=0.05)
+    world.network.register(VirtualNode("archive", "ARCHIVE", world.servers["archive"], outstanding=0))
+    (granted,) = stored(world, 100, options=several)
+    assert granted.finished - granted.started == pytest.approx(25 * 0.1, rel=0.1)
+
+
+TOPOLOGY = """
+simlab: 1
+name: far
+duration: 10 min
+nodes:
+  ris: {kind: worklist, ae_title: RIS, site: here, orders: {rate: 60 /h, mix: {ct-head: 1}}}
+  archive: {kind: archive, ae_title: ARCHIVE, site: here}
+  ct1: {kind: modality, modality: CT, ae_title: CT1, site: there, worklist: ris, store: archive}
+links:
+  - {between: [there, here], latency: 5 ms, bandwidth: 20 Mbit/s, back: {bandwidth: 5 Mbit/s}}
+"""
+
+
+def test_a_run_tells_what_passed_its_links():
+    run = Lab(parse_topology(TOPOLOGY, SPECS)).run("virtual")
+    forth, back = run.links.to_dict("records")
+    assert tuple(run.links) == LINK_COLUMNS == tuple(links_frame([]))
+    assert (forth["link"], forth["source"], forth["target"]) == ("there-here", "there", "here")
+    assert (back["source"], back["target"]) == ("here", "there")
+    assert forth["payload"] > run.instances["bytes"].sum() > 0
+    assert forth["wire"] == pytest.approx(forth["payload"] * WIRE)
+    assert forth["busy"] == pytest.approx(forth["wire"] / 2.5e6)
+    assert 0 < forth["utilisation"] < 1
+    assert forth["connections"] > 0
