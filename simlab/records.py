@@ -37,10 +37,11 @@ MILESTONES = ("ordered", "started", "acquired", "stored", "completed", "safe", "
 ``reconstructed`` the moment at which a reader has everything and begins to read,
 ``failed`` the end of a way that will not reach its goal."""
 
-REMARKS = ("fault", "report", "alarm", "halt", "resume")
+REMARKS = ("fault", "report", "alarm", "halt", "resume", "no-show")
 """What a node did wrong as its fault plan says (``fault``), or noticed: a commitment report that is not as it should
 be (``report``), a failure that no further attempt will mend (``alarm``), a local disk that is full, so that a scanner
-stops (``halt``), and has room again (``resume``). The comment says more; ``peer`` is the other node."""
+stops (``halt``), and has room again (``resume``), a patient who has not come (``no-show``). The comment says more;
+``peer`` is the other node."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,24 @@ class Completion:
         self._last = {name: _last_milestone(spec, topology) for name, spec in topology.nodes.items()}
         self._reached: dict[str, set[str]] = {}
         self._scanner: dict[str, str] = {}
+        self._open: set[str] = set()
+        self._counts = dict.fromkeys(MILESTONES, 0)
 
     def take(self, records: Iterable[Record]) -> None:
         """Take note of what records say."""
         for record in records:
-            if record.operation in MILESTONES:
-                self._reached.setdefault(record.study, set()).add(record.operation)
-                if record.operation == "started":
-                    self._scanner[record.study] = record.node
+            if record.operation not in MILESTONES:
+                continue
+            reached = self._reached.setdefault(record.study, set())
+            if record.operation not in reached:
+                reached.add(record.operation)
+                self._counts[record.operation] += 1
+            if record.operation == "started":
+                self._scanner[record.study] = record.node
+            if self._ended(record.study, reached):
+                self._open.discard(record.study)
+            else:
+                self._open.add(record.study)
 
     @property
     def studies(self) -> int:
@@ -32,7 +42,7 @@ class Completion:
     @property
     def open(self) -> frozenset[str]:
         """Studies that have not come to their end."""
-        return frozenset(study for study, reached in self._reached.items() if not self._ended(study, reached))
+        return frozenset(self._open)
 
     def _ended(self, study: str, reached: set[str]) -> bool:
         if "failed" in reached:
@@ -42,7 +52,7 @@ class Completion:
 
     def counts(self) -> Mapping[str, int]:
         """How many studies have reached each milestone."""
-        return {name: sum(name in reached for reached in self._reached.values()) for name in MILESTONES}
+        return dict(self._counts)
 
 
 def _last_milestone(spec: NodeSpec, topology: Topology) -> frozenset[str]:

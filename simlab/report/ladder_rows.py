@@ -20,7 +20,9 @@ from simlab.units import format_duration, format_size
 SHOWN_MILESTONES = ("acquired", "stored", "safe", "failed", "read")
 SHOWN_WORK = ("derive", "discard")
 """Local work; that of acquiring ends in a milestone."""
-SHOWN = (*DIMSE_OPERATIONS, *SHOWN_WORK, *SHOWN_MILESTONES, *REMARKS)
+SHOWN_REMARKS = tuple(remark for remark in REMARKS if remark != "no-show")
+"""Who did not come has no study."""
+SHOWN = (*DIMSE_OPERATIONS, *SHOWN_WORK, *SHOWN_MILESTONES, *SHOWN_REMARKS)
 
 _ALIKE = ("node", "peer", "operation", "instances", "failures", "status", "comment")
 

@@ -44,7 +44,10 @@ def defaults_model(specs: Mapping[str, type[NodeSpec]]) -> type[Frozen]:
 def _partial(model: type[BaseModel]) -> type[Frozen]:
     """Return a model with the fields of ``model`` that can be shared, none of them required."""
     fields: dict[str, Any] = {
-        name: (Annotated[info.annotation, Field(), *info.metadata], None if info.is_required() else info.default)
+        name: (
+            Annotated[info.annotation, Field(), *info.metadata],
+            None if info.is_required() else info.get_default(call_default_factory=True),
+        )
         for name, info in model.model_fields.items()
         if name not in _OWN
     }

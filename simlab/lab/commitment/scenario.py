@@ -138,9 +138,8 @@ def _reduced(topology: Topology, scanner: str, protocol: str) -> Topology:
     kept = {scanner, *(reference.target for reference in references(topology.nodes[scanner]))}
     nodes = {name: spec for name, spec in topology.nodes.items() if name in kept}
     for name, spec in nodes.items():
-        if (orders := getattr(spec, "orders", None)) is not None:
-            single = orders.model_copy(update={"mix": {protocol: 1.0}, "count": 1, "first": 0.0})
-            nodes[name] = spec.model_copy(update={"orders": single})
+        if (single := getattr(spec, "single", None)) is not None:
+            nodes[name] = single(protocol)
     sites = {spec.site for spec in nodes.values()}
     return topology.model_copy(
         update={

@@ -164,12 +164,16 @@ class MemoryHoldings:
         return place if place is not None and place[1] in place[0].numbers else None
 
     def _narrowed(self, keys: Identifier) -> list[str]:
-        """UIDs of the studies that can match: those with one of the UIDs, or of one of the patients."""
+        """UIDs of the studies that can match: those with one of the UIDs, patients or instances that are named."""
         patients = values_of("PatientID", keys.get("PatientID", ""))
         if not patients or any(map(has_wildcard, patients)):
             narrowed = list(self._studies)
         else:
             narrowed = [uid for patient in patients for uid in self._studies_of_patient.get(patient, ())]
+        instances = values_of("SOPInstanceUID", keys.get("SOPInstanceUID", ""))
+        if instances and not any(map(has_wildcard, instances)):
+            theirs = {place[0].origin.uid for uid in instances if (place := self._place(uid)) is not None}
+            narrowed = [uid for uid in narrowed if uid in theirs]
         uids = values_of("StudyInstanceUID", keys.get("StudyInstanceUID", ""))
         return [uid for uid in narrowed if uid in uids] if uids else narrowed
 

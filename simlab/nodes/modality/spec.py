@@ -78,10 +78,11 @@ class ModalitySpec(StoringSpec):
 
     def sending(self, topology: Topology) -> Sending:
         """Return how this scanner sends what is ordered from it; without known orders, any protocol of its modality."""
-        orders = getattr(topology.nodes[self.worklist], "orders", None)
-        ordered = orders.mix if orders is not None else [self.protocol] if self.protocol else PROTOCOLS
+        sources = getattr(topology.nodes[self.worklist], "sources", {}).values()
+        ordered = dict.fromkeys(protocol for source in sources for protocol in source.mix)
+        acquired = ordered or dict.fromkeys([self.protocol] if self.protocol else PROTOCOLS)
         return Sending(
-            tuple(name for name in ordered if PROTOCOLS[name].modality == self.modality) or self._protocols,
+            tuple(name for name in acquired if PROTOCOLS[name].modality == self.modality) or self._protocols,
             tuple(dict.fromkeys((self.keep, *(self.propose or ())))),
             self.associations,
             self.outstanding,

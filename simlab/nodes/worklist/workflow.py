@@ -1,51 +1,90 @@
-"""Orders arrive, and each step is scheduled to one station."""
+"""Patients arrive, with and without appointments; each step is ordered and scheduled to one station."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from heapq import merge
+from itertools import islice
 from string import ascii_uppercase
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from simpy import Event
 
+from simlab.nodes.arrivals import Arrival, Week, appointments, poisson_arrivals
 from simlab.nodes.node import Node
 from simlab.nodes.worklist.order_book import OrderBook, assign_station
-from simlab.nodes.worklist.spec import WorklistSpec
+from simlab.nodes.worklist.spec import AppointmentsSpec, OrdersSpec, WorklistSpec
 from simlab.nodes.worklist.state import WorklistState
 from simlab.studies.patients import make_order
 from simlab.studies.protocols import exam_seconds, get_protocol
 
 
+class Expected(NamedTuple):
+    """A patient on the way, and what brings such patients."""
+
+    arrival: Arrival
+    source: OrdersSpec | AppointmentsSpec
+
+
 def run(node: Node, desk: WorklistState) -> Generator[Event, Any, None]:
-    """Place a first order, and then more as a Poisson process, until the duration is over or the count is reached."""
-    orders = cast("WorklistSpec", node.spec).orders
-    yield node.clinical(orders.first)
-    number = 0
-    while orders.count is None or number < orders.count:
-        number += 1
-        if number > 1:
-            yield node.clinical(node.draws.exponential("arrival", f"{node.name} {number}", 1 / orders.rate))
+    """Place an order whenever a patient arrives, until the duration is over."""
+    number, now = 0, 0.0
+    for expected in expectations(node):
+        arrival = expected.arrival
+        yield node.clinical(arrival.seconds - now)
+        now = arrival.seconds
         if node.env.now >= node.topology.duration:
             return
-        place(node, desk.orders, number)
+        if arrival.shows:
+            number += 1
+            place(node, desk.orders, number, expected)
+        else:
+            node.remark("no-show", arrival.scanner, "nobody came for an appointment")
 
 
-def place(node: Node, book: OrderBook, number: int) -> None:
-    """Place order ``number``: all of it follows from the seed, the number, and the orders before it."""
-    mix = cast("WorklistSpec", node.spec).orders.mix
-    protocol = get_protocol(node.draws.weighted("protocol", f"{node.name} {number}", mix))
+def expectations(node: Node) -> Iterator[Expected]:
+    """All patients in the order of arrival; those who come at the same moment, in the order of the file."""
+    spec = cast("WorklistSpec", node.spec)
+    return merge(
+        *(_expected(node, " ".join((node.name, *map(str, path[1:]))), source) for path, source in spec.sources.items()),
+        key=lambda expected: expected.arrival.seconds,
+    )
+
+
+def _expected(node: Node, key: str, source: OrdersSpec | AppointmentsSpec) -> Iterator[Expected]:
+    """The patients from one source. ``key`` names it in all draws."""
+    epoch = node.topology.epoch
+    if isinstance(source, AppointmentsSpec):
+        arrivals = appointments(node.draws, key, epoch, source.grid)
+    else:
+        profile = {name: value for name in ("hours", "weekdays") if (value := getattr(source, name)) is not None}
+        week = Week.of(**profile) if profile else None
+        process = poisson_arrivals(
+            node.draws, key, epoch, source.rate, week=week, growth=source.growth, first=source.first
+        )
+        arrivals = islice(process, source.count)
+    return (Expected(arrival, source) for arrival in arrivals)
+
+
+def place(node: Node, book: OrderBook, number: int, expected: Expected) -> None:
+    """Place order ``number``: all of it follows from the seed, the arrival, and the orders before it."""
+    arrival, source = expected
+    protocol = get_protocol(node.draws.weighted("protocol", arrival.entity, source.mix))
+    scheduled = node.topology.epoch + timedelta(seconds=arrival.scheduled)
     order = make_order(
         node.draws,
         number,
         protocol=protocol.name,
         station="",
-        scheduled=node.scenario_time().replace(microsecond=0),  # a worklist shows whole seconds
+        scheduled=scheduled.replace(microsecond=0),  # a worklist shows whole seconds
         run_id=node.run_id,
         book=f"{node.topology.name} {node.name}",
         letter=book_letter(node),
     )
-    order = replace(order, station=assign_station(order.modality, stations(node), book.workload))
+    among = (arrival.scanner,) if arrival.scanner else source.scanners
+    order = replace(order, station=assign_station(order.modality, stations(node, among), book.workload))
     book.add(order, exam_seconds(node.draws, order, protocol))
     node.milestone("ordered", order.study_uid, f"{order.accession} {order.protocol}")
 
@@ -56,10 +95,10 @@ def book_letter(node: Node) -> str:
     return "" if len(books) == 1 else ascii_uppercase[books.index(node.name) % len(ascii_uppercase)]
 
 
-def stations(node: Node) -> dict[str, str]:
-    """AE title to modality of the scanners that take their work from this worklist."""
+def stations(node: Node, among: Collection[str] | None = None) -> dict[str, str]:
+    """AE title to modality of the scanners that take their work from this worklist; of those named, if any are."""
     return {
         spec.ae_title: getattr(spec, "modality", "")
-        for spec in node.topology.nodes.values()
-        if getattr(spec, "worklist", None) == node.name
+        for name, spec in node.topology.nodes.items()
+        if getattr(spec, "worklist", None) == node.name and (among is None or name in among)
     }

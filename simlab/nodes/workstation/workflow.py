@@ -14,6 +14,7 @@ from simpy import Event
 
 from simlab.network.query import Identifier, Level, Query
 from simlab.network.seam import Found, Made, Retrieved, Stored
+from simlab.nodes.calendar import seconds_until_open
 from simlab.nodes.node import Node
 from simlab.nodes.options import store_options
 from simlab.nodes.workstation.recipes import KEY_OBJECTS, REFORMAT
@@ -23,7 +24,7 @@ Steps = Generator[Event, Any, Any]
 
 
 def run(node: Node, _: object = None) -> Steps:
-    """Look for stable studies, for ever; read them one after the other."""
+    """Look for stable studies, for ever; read them in the order in which they were found."""
     reader = Reader(node)
     yield from reader.open()
     while True:
@@ -32,7 +33,7 @@ def run(node: Node, _: object = None) -> Steps:
 
 
 class Reader:
-    """A workstation at work, with one person before it."""
+    """A workstation at work, with the people before it."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -42,7 +43,7 @@ class Reader:
         """Study UID to its number of instances, and since when it has been that."""
         self._done: set[str] = set()
         """Studies that are read, being read, or not ours to read."""
-        self._person = simpy.Resource(node.env, capacity=1)
+        self._people = simpy.Resource(node.env, capacity=self.spec.people)
 
     def open(self) -> Steps:
         """Note what the archive held before."""
@@ -84,8 +85,9 @@ class Reader:
     def read(self, uid: str) -> Steps:
         """Retrieve, reconstruct, mark key images, store both, and read."""
         node, network = self.node, self.node.network
-        with self._person.request() as turn:
+        with self._people.request() as turn:
             yield turn
+            yield node.clinical(seconds_until_open(node.scenario_time(), self.spec.open, self.spec.days))
             query = Query({"StudyInstanceUID": uid}, level=Level.STUDY)
             retrieved: Retrieved = yield network.move(node.name, self.spec.archive, query, node.name, study=uid)
             if not retrieved.ok or retrieved.failed:
