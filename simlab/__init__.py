@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from simlab.lab.commitment.matrix import commitment
     from simlab.lab.commitment.result import CommitmentResult
     from simlab.lab.lab import Lab, load
+    from simlab.lab.plan.plan import plan
+    from simlab.lab.plan.result import PlanResult
     from simlab.lab.result import Result
     from simlab.lab.wan.result import WanResult
     from simlab.lab.wan.run import wan
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CommitmentResult",
     "Lab",
+    "PlanResult",
     "Result",
     "SimlabError",
     "UserError",
@@ -34,6 +37,7 @@ __all__ = [
     "__version__",
     "commitment",
     "load",
+    "plan",
     "wan",
 ]
 
@@ -47,6 +51,8 @@ _HOMES = {
     "wan": "simlab.lab.wan.run",
     "CommitmentResult": "simlab.lab.commitment.result",
     "commitment": "simlab.lab.commitment.matrix",
+    "PlanResult": "simlab.lab.plan.result",
+    "plan": "simlab.lab.plan.plan",
     "SimlabError": "simlab.errors",
     "UserError": "simlab.errors",
 }

@@ -218,6 +218,8 @@ def make_parser() -> Parser:
     _add_wan(add("wan:wan", about))
     about = "Try every way in which storage commitment fails, under every policy of a scanner, and say what each costs."
     _add_commitment(add("commitment:commitment", about))
+    about = "Simulate a topology, and what might be changed about it, many times over: means with error bars."
+    _add_plan(add("plan:plan", about))
     return parser
 
 
@@ -351,6 +353,23 @@ def _add_commitment(added: Parser) -> None:
     added.add_argument("--seed", type=int, metavar="N", help="of images, draws and UIDs [the topology's]")
     added.add_argument("--json", dest="json_file", type=Path, metavar="FILE", help="write the table there as well")
     added.add_argument("--out", type=Path, metavar="DIR", help="keep the table, the page and pictures there")
+
+
+def _add_plan(added: Parser) -> None:
+    """Add the arguments of ``simlab plan``."""
+    added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="the base case")
+    for option, metavar, about in (
+        ("vary", "FIELD=LEVELS", 'as in ct1.associations=1,2 or "link.north-main.bandwidth=50,100 Mbit/s"'),
+        ("sla", "TEXT", 'a service level, such as "read < 1 h" or "acquired to stored < 10 min"'),
+        ("measure", "NAME", "what tables and figure show, a column of runs.csv [waiting, safe, read, utilisation]"),
+    ):
+        added.add_argument(f"--{option}", action="append", default=[], metavar=metavar, help=f"{about}; repeatable")
+    for option, about in (("until", "for how long orders arrive [the topology's]"), ("warm-up", "[a tenth of it]")):
+        added.add_argument(f"--{option}", type=reading(parse_duration), metavar="TIME", help=about)
+    for option, metavar, about in (("replications", "R", "runs of each cell [20]"), ("workers", "N", "[all cores]")):
+        added.add_argument(f"--{option}", type=at_least(1), metavar=metavar, help=about)
+    added.add_argument("--seed", type=int, metavar="N", help="of the first replication [the topology's]")
+    added.add_argument("--out", type=Path, metavar="DIR", help="keep all of it; the same folder again goes on")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

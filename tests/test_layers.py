@@ -148,8 +148,8 @@ def test_no_file_is_long():
 
 
 def test_public_names():
-    results = ["CommitmentResult", "Lab", "Result", "SimlabError", "UserError", "WanResult"]
-    names = [*results, "__version__", "commitment", "load", "wan"]
+    results = ["CommitmentResult", "Lab", "PlanResult", "Result", "SimlabError", "UserError", "WanResult"]
+    names = [*results, "__version__", "commitment", "load", "plan", "wan"]
     assert sorted(simlab.__all__) == names
     assert all(hasattr(simlab, name) for name in simlab.__all__)
     assert simlab.__version__ == version("simlab")

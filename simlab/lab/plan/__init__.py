@@ -1,0 +1,1 @@
+"""Planning: a topology and what might be changed about it, simulated many times over, with error bars."""

@@ -1,0 +1,115 @@
+"""The design of a plan: a full factorial around the base case, every cell run under the same seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from simlab.analysis.planning import Measure, measures
+from simlab.analysis.service_level import ServiceLevel
+from simlab.errors import UserError
+from simlab.lab.plan.factors import Factor
+from simlab.topology.model import Topology
+from simlab.units import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One combination of levels."""
+
+    number: int
+    """0 is the base case."""
+    levels: tuple[str, ...]
+    """Of each factor, as a file would have it."""
+    topology: Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A cell under a seed: one run."""
+
+    cell: Cell
+    replication: int
+    """From 1."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is run, and what is measured."""
+
+    base: Topology
+    factors: tuple[Factor, ...]
+    cells: tuple[Cell, ...]
+    replications: int
+    warm_up: float
+    """Run seconds."""
+    service_levels: tuple[ServiceLevel, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the factors."""
+        return tuple(factor.name for factor in self.factors)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is measured."""
+        return measures(self.base, self.service_levels)
+
+    def trials(self) -> Iterator[Trial]:
+        """All runs, replication by replication, so that what is interrupted has compared all cells alike."""
+        for number in range(self.replications):
+            for cell in self.cells:
+                yield Trial(cell, number + 1, self.base.seed + number)
+
+    def settings(self) -> dict[str, Any]:
+        """What has to stay the same if runs are to be put together, as plain values."""
+        told: dict[str, Any] = {
+            "factors": self.names,
+            "warm_up": self.warm_up,
+            "sla": [str(level) for level in self.service_levels],
+            "seed": self.base.seed,
+            "until": self.base.duration,
+            "topology": self.base.model_dump(mode="json", exclude_none=True, by_alias=True),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(told))
+        return plain
+
+    def sentences(self) -> tuple[str, ...]:
+        """How it was done, for people."""
+        base, last = self.base, self.base.seed + self.replications - 1
+        of = "replication" if self.replications == 1 else "replications"
+        runs = f"{base.name}, {format_duration(base.duration)} of orders, {self.replications} {of} of each cell"
+        seeds = f"seeds {base.seed} to {last}, the same in every cell" if last > base.seed else f"seed {last}"
+        return (
+            f"{runs} ({seeds}).",
+            f"Studies ordered in the first {format_duration(self.warm_up)} are warm-up and do not count.",
+            "Intervals are 95 % t-intervals over the replications; differences are paired with the base case.",
+        )
+
+
+def make_design(
+    base: Topology, factors: tuple[Factor, ...], *, replications: int, warm_up: float, levels: tuple[ServiceLevel, ...]
+) -> Design:
+    """The base case, and every combination of the factors' levels that differs from it.
+
+    Raises UserError for combinations that cannot be, and for a warm-up that leaves nothing.
+    """
+    if replications < 1:
+        raise UserError(f"replications {replications}: expected 1 at least")
+    if not 0 <= warm_up < base.duration:
+        whole = format_duration(base.duration)
+        raise UserError(f"warm-up {format_duration(warm_up)}: expected less than the whole run of {whole}")
+    if len(set(levels)) < len(levels):
+        raise UserError("a service level is asked for twice; expected each once")
+    found = {tuple(factor.told(base) for factor in factors): base}
+    for combination in product(*(factor.levels for factor in factors)):
+        topology = base
+        for factor, level in zip(factors, combination, strict=True):
+            topology = factor.applied(topology, level)
+        found.setdefault(tuple(factor.told(topology) for factor in factors), topology)
+    cells = tuple(Cell(number, told, topology) for number, (told, topology) in enumerate(found.items()))
+    return Design(base, factors, cells, replications, warm_up, levels)
