@@ -168,8 +168,12 @@ class Caller:
         user += b"" if window is None else item(0x53, struct.pack(">HH", window, 1))
         content = b"\0\1\0\0" + b"ARCHIVE".ljust(16) + b"HAND".ljust(16) + bytes(32)
         content += item(0x10, b"1.2.840.10008.3.1.1.1") + contexts + item(0x50, user)
-        self.send(pdu(0x01, content))
-        kind, self.answer = read_pdu(self.connection)
+        try:
+            self.send(pdu(0x01, content))
+            kind, self.answer = read_pdu(self.connection)
+        except OSError:
+            self.connection.close()
+            raise
         self.is_established = kind == 0x02
 
     def send(self, *pieces):
