@@ -42,7 +42,9 @@ def run_virtual(topology: Topology, run_id: str, watch: Watch) -> Happened:
             if now > topology.duration and not left:
                 break
             if now > topology.duration + topology.finish_within:
-                happened.ended = f"{len(left)} studies had not come to their end in time"
+                happened.ended = (
+                    f"{len(left)} studies had not come to their end {topology.finish_within:g} s after the last order"
+                )
         happened.elapsed = max((record.finished for record in happened.records), default=0.0)
         # Before the audit, which is no part of the department's work.
         happened.links = list(world.link_rows(happened.elapsed))

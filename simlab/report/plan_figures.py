@@ -186,8 +186,8 @@ def _draw_title(drawing: Drawing, title: str) -> None:
 
 def _draw_legend(drawing: Drawing, rows: Sequence[Mapping[str, Any]], replications: Replications) -> None:
     """What colours mean, below what to know about all of it in small print."""
-    known = " ".join([*replications.about[:1], *replications.notices])
-    lines = wrap(known, int(drawing.get_figwidth() * CHARACTERS))[:MOST_LINES]
+    known = " ".join([*replications.about[:1], *reversed(replications.notices)])
+    lines = wrap(known, int(drawing.get_figwidth() * CHARACTERS), max_lines=MOST_LINES, placeholder=" ...")
     handles = list(_handles({row["word"] for row in rows if row["cell"] != BASE}))
     handles.append(Line2D([], [], color=INK, linewidth=1.6, marker="|", markersize=6, label="95 % interval"))
     legend = drawing.legend(
