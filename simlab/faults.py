@@ -37,9 +37,6 @@ class Known(NamedTuple):
     """Instance number."""
 
 
-NOTHING_KNOWN = Known("", None)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFault:
     """What is wrong with a commitment report; by default nothing. Instances are SOP Instance UIDs."""

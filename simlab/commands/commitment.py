@@ -30,8 +30,11 @@ def commitment(
     profile: str | None, seed: int | None, json_file: Path | None, out: Path | None, **options: Any,
 ) -> int:  # fmt: skip
     """Try every fault under every policy; with a folder, keep table, page and pictures."""
-    if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f"cannot write to {out}: it is a file; expected a folder")
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)  # afterwards would be too late
+        except OSError as error:
+            raise UserError(f"cannot write to {out}: {error.strerror or error}; expected a folder") from error
     if json_file is not None:
         expect_to_write(json_file)
     what: dict[str, Any] = {"scanner": scanner, "protocol": protocol, "seed": seed}

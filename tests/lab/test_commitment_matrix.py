@@ -6,6 +6,7 @@ import pytest
 
 import simlab
 from simlab.analysis.commitment import OCCURRENCES, POLICIES
+from simlab.cli import main
 from simlab.errors import TopologyError, UserError
 from simlab.lab.commitment.modes import MODES
 from simlab.lab.commitment.scenario import read_scenario
@@ -125,6 +126,15 @@ def test_everything_is_kept(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="cannot write to"):
         matrix.save(tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_tried(tmp_path, capsys):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert main(["commitment", "--out", str(tmp_path / "file" / "out")]) == 2
+    told = capsys.readouterr()
+    assert "cannot write to" in told.err
+    assert told.err.count("\n") == 1
+    assert not told.out
 
 
 def test_ctrl_c_keeps_what_was_tried():

@@ -1,12 +1,12 @@
 """What our own operations make of a peer's faults on real connections (see test_contract_faults.py for the rest)."""
 
 import socket
-import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
 import pytest
+from interop.scanner import attended
 from pynetdicom import evt
 
 from network.live_faults import BOUND, Outsider, Scripted, plan
@@ -129,23 +129,6 @@ def modality(archive, faults):
         association = requestor.association
         association.dimse.serve = partial(serve, association, faults, association._serve_request)
         yield requestor
-
-
-@contextmanager
-def attended(requestor):
-    finished = threading.Event()
-
-    def attend():
-        while not finished.is_set():
-            requestor.serve_until(finished, 0.05)
-
-    beside = threading.Thread(target=attend)
-    beside.start()
-    try:
-        yield
-    finally:
-        finished.set()
-        beside.join()
 
 
 def ask_to_commit(requestor, transaction, references):

@@ -45,7 +45,8 @@ class Cell:
 
     def __str__(self) -> str:
         """Say what is tried."""
-        return f"{self.fault} {self.occurrence}, {self.policy}, {self.deletion}".replace("none none", "no fault")
+        fault = "no fault" if self.mode is None else f"{self.fault} {self.occurrence}"
+        return f"{fault}, {self.policy}, {self.deletion}"
 
 
 def commitment(

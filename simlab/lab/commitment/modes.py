@@ -66,8 +66,6 @@ def _failed(name: str, about: str, reason: int, every: int) -> Mode:
     return Mode(name, about, "commitment", "fail", Effect.FAILURES, parameters={"status": reason, "every": every})
 
 
-_NO_REPORT = ("commitment", "never", Effect.SILENCE)
-
 MODES: tuple[Mode, ...] = (
     # What happens before anybody asks for commitment.
     Mode("dropped", "acknowledges every tenth instance, and drops it", "C-STORE", "drop", Effect.FAILURES,
@@ -88,7 +86,7 @@ MODES: tuple[Mode, ...] = (
     _failed("failed-0122", "reports all as failed: SOP class not supported", 0x0122, 1),
     _failed("failed-0131", "reports all as failed: duplicate transaction UID", 0x0131, 1),
     # Reports that do not come, or not as they should.
-    Mode("never", "never reports", *_NO_REPORT),
+    Mode("never", "never reports", "commitment", "never", Effect.SILENCE),
     Mode("late", "reports when the scanner has lost patience", "commitment", "late", Effect.SILENCE,
          heard_in_the_end=True),
     Mode("closed-port", "reports to a port at which nobody listens", "commitment", "closed-port", Effect.SILENCE),

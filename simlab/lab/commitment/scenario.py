@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,11 +174,3 @@ def _relinked(
     changed = link.model_copy(update={**figures, "back": same_back})
     links = tuple(changed if set(each.between) == set(sites) else each for each in topology.links)
     return topology.model_copy(update={"links": links})
-
-
-def levels(text: str | None, options: tuple[str, ...], what: str) -> Iterator[str]:
-    """Words separated by commas, each one of ``options``; None: all. Raises UserError."""
-    for word in options if text is None else (each.strip() for each in text.split(",")):
-        if word not in options:
-            raise UserError(f"unknown {what} {shown(word)}; {advice(word, options)}")
-        yield word

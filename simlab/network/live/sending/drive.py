@@ -129,6 +129,7 @@ def _ready(selector: selectors.BaseSelector, seconds: float) -> list[tuple[selec
     if seconds > 0.002:
         return selector.select(min(seconds - 0.001, 60.0))
     try:
+        # A selector with a descriptor of its own (epoll, kqueue) can be waited for; its type does not say so.
         select.select([selector], [], [], max(seconds, 0.0))  # type: ignore[type-var]
     except (TypeError, ValueError):  # this selector has no descriptor, or too high a one
         return selector.select(seconds)
