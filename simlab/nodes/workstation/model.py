@@ -23,7 +23,10 @@ class WorkstationModel(VirtualHalf):
         self._received: dict[str, Study] = {}
 
     def take(self, study: Study) -> Status:
-        """Hold a retrieved study."""
+        """Hold a retrieved study; what comes of it later adds to what has come."""
+        held = self._received.get(study.uid)
+        if held is not None and held.series == study.series:
+            study = study.select(sorted({*held.indices, *study.indices}))
         self._received[study.uid] = study
         return Status(SUCCESS)
 
