@@ -1,6 +1,7 @@
 """A shared line in simulated time: held against the relay's own link instance by instance, and against theory."""
 
 import random
+from math import inf
 from statistics import mean, quantiles, stdev
 
 import pytest
@@ -8,12 +9,14 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from network.virtual_trains import CT, KINDS, MR, Poisson, RelayedTrains, SharedTrains
+from network.virtual_trains import CT, KINDS, MR, Poisson, RelayedTrains, SharedTrains, path_between
 from simlab.network.link import lane
 from simlab.network.link.settings import WIRE
 from simlab.network.virtual.link import SharedLine
-from simlab.network.virtual.path import Path
-from simlab.network.virtual.sharing import MESSAGE_BYTES, Demand
+from simlab.network.virtual.path import MESSAGE_BYTES, Freight
+from simlab.network.virtual.sharing import Demand
+from simlab.network.virtual.traffic import Traffic
+from simlab.network.virtual.transfer import send_train
 
 YEAR = 365 * 86400.0
 
@@ -21,6 +24,16 @@ YEAR = 365 * 86400.0
 @pytest.fixture
 def env():
     return simpy.Environment()
+
+
+@pytest.fixture
+def traffic(env):
+    return Traffic(env)
+
+
+def over(line, seconds, think=0.0):
+    """What needs a line for so many seconds, and thinks before it needs it again."""
+    return Demand(think, ((line, seconds),))
 
 
 # ---- one train
@@ -48,12 +61,12 @@ def test_one_train_takes_as_long_as_instance_by_instance(size, count, bandwidth,
     assert shared.run() == pytest.approx(relayed.run(), rel=0.01)
 
 
-def test_instances_end_at_equal_distances_between_two_changes(env):
+def test_instances_end_at_equal_distances_between_two_changes(env, traffic):
     line, ends = SharedLine(env, 1e6), {}
 
     def train(name, at, count):
         yield env.timeout(at)
-        passage = yield line.carry(Demand(1.0, 0.0), count, 0)
+        passage = yield traffic.carry(over(line, 1.0), count)
         ends[name] = passage.ends
         assert env.now == passage.ends[-1]
 
@@ -68,12 +81,12 @@ def test_instances_end_at_equal_distances_between_two_changes(env):
 @given(st.lists(st.tuples(st.floats(0, 50), st.integers(1, 40), st.floats(1e-3, 1), st.floats(0, 5)), max_size=8))
 def test_all_instances_end_in_order_and_the_line_counts_them(trains):
     env = simpy.Environment()
-    line = SharedLine(env, 1e6)
+    line, traffic = SharedLine(env, 1e6), Traffic(env)
     ends = []
 
     def train(at, count, crossing, think):
         yield env.timeout(at)
-        passage = yield line.carry(Demand(crossing, think), count, count)
+        passage = yield traffic.carry(over(line, crossing, think), count)
         assert len(passage.ends) == count
         assert [at, *passage.ends] == sorted([at, *passage.ends])
         assert passage.ends[-1] == pytest.approx(env.now)
@@ -84,16 +97,16 @@ def test_all_instances_end_in_order_and_the_line_counts_them(trains):
         env.process(train(*each))
     env.run()
     assert len(ends) == len(trains)
-    assert line.payload == sum(count for _, count, _, _ in trains)
     assert line.busy == pytest.approx(sum(count * crossing for _, count, crossing, _ in trains))
 
 
-def test_trains_end_after_a_year(env):
+def test_trains_end_after_a_year(env, traffic):
     """A float of seconds resolves 4 ns then; a train whose last instant is lost in that must end all the same."""
     env.run(until=YEAR)
     line = SharedLine(env, 125e6)
     draws = random.Random(1)
-    ended = [line.carry(Demand(draws.uniform(1e-9, 1e-3), draws.choice([0.0, 1e-3])), 1, 1) for _ in range(50)]
+    demands = [over(line, draws.uniform(1e-9, 1e-3), draws.choice([0.0, 1e-3])) for _ in range(50)]
+    ended = [traffic.carry(demand, 1) for demand in demands]
     env.run(until=env.all_of(ended))
     assert YEAR < env.now < YEAR + 1
     assert all(event.value.ends for event in ended)
@@ -102,32 +115,59 @@ def test_trains_end_after_a_year(env):
 # ---- what else goes over a line
 
 
-def test_a_small_message_takes_turns_and_nobody_waits_for_it(env):
+def test_a_small_message_takes_turns_and_nobody_waits_for_it(env, traffic):
     line = SharedLine(env, 1e6)
     alone = line.cross(1024)
     assert alone == pytest.approx(1024 * WIRE / 1e6)
-    busy = [line.carry(Demand(1.0, 0.0), 1, 1), line.carry(Demand(1.0, 0.0), 1, 1)]
+    busy = [traffic.carry(over(line, 1.0), 1), traffic.carry(over(line, 1.0), 1)]
     assert line.cross(1024) == pytest.approx(3 * alone)
     env.run(until=env.all_of(busy))
     assert env.now == pytest.approx(2.0)
-    assert line.payload == 2 * 1024 + 2
+    assert line.payload == 2 * 1024
     assert line.busy == pytest.approx(2.0 + 2 * alone)
 
 
-def test_a_burst_is_sent_at_the_line_s_rate(env):
-    path = Path(0.05, SharedLine(env, 1e6))
-    env.run(until=path.burst(env, 100_000))
+def test_one_instance_is_sent_at_the_line_s_rate(env, traffic):
+    path = path_between(env, 0.1, SharedLine(env, 1e6))
+    env.run(until=traffic.carry(path.sending(Freight(100_000)), 1))
     assert env.now == pytest.approx((100_000 + MESSAGE_BYTES) * WIRE / 1e6)
 
 
-def test_without_a_line_only_round_trips_and_work_take_time(env):
-    path = Path(0.5)
+def test_without_a_line_only_round_trips_and_work_take_time(env, traffic):
+    path = path_between(env, 1.0, window=inf, serving=0.25)
     assert path.cross(10**9) == 0
-    ends = env.run(until=env.process(path.train(env, [10**9] * 3, 0.25)))
-    assert ends == pytest.approx([1.25, 2.5, 3.75])
-    assert env.run(until=env.process(path.train(env, [], 0.25))) == []
-    ends = env.run(until=env.process(path.train(env, [10**9] * 4, 0.25, 0)))
-    assert ends[-1] - 3.75 == pytest.approx(4 * 0.25), "with any number outstanding only the work is left"
+
+    def train(count, outstanding=1):
+        steps = send_train(env, traffic, path, Freight(10**9, outstanding), count)
+        return env.run(until=env.process(steps)).ends
+
+    assert train(3) == pytest.approx([1.25, 2.5, 3.75])
+    assert train(0) == []
+    assert train(4, 0)[-1] - 3.75 == pytest.approx(4 * 0.25), "with any number outstanding only the work is left"
+
+
+def test_trains_over_two_lines_meet_at_the_archive(env, traffic):
+    """They share nothing else, and slow each other down all the same; whoever meets nobody is not slowed down."""
+    archive = path_between(env, 0.0, serving=0.010).target
+    near, far = (path_between(env, 0.0, SharedLine(env, 12.5e6), target=archive) for _ in range(2))
+    apart = path_between(env, 0.0, SharedLine(env, 12.5e6), serving=0.010)
+    took = {}
+
+    def train(name, path, count):
+        began = env.now
+        yield from send_train(env, traffic, path, Freight(MR[0]), count)
+        took[name] = env.now - began
+
+    for name, path, count in (("near", near, 100), ("far", far, 100), ("apart", apart, 100)):
+        env.process(train(name, path, count))
+    env.run()
+    line = (MR[0] + MESSAGE_BYTES) * WIRE / 12.5e6
+    alone = line + 0.010
+    # With two customers of one place and a delay, a customer meets the other there for its share of a cycle alone.
+    together = line + 0.010 * (1 + 0.010 / alone)
+    assert took["apart"] == pytest.approx(100 * alone)
+    assert took["near"] == took["far"] == pytest.approx(100 * together)
+    assert archive.busy == pytest.approx(200 * 0.010)
 
 
 # ---- many trains
@@ -136,11 +176,11 @@ def test_without_a_line_only_round_trips_and_work_take_time(env):
 def mg1_ps(seed, utilisation, bursts):
     """Mean seconds of single bursts, of different sizes, on a line that they share (Kleinrock 1967)."""
     env, draws = simpy.Environment(), random.Random(seed)
-    line, times = SharedLine(env, 1.0), []
+    line, traffic, times = SharedLine(env, 1.0), Traffic(env), []
 
     def burst(size):
         began = env.now
-        yield line.carry(Demand(size, 0.0), 1, 1)
+        yield traffic.carry(over(line, size), 1)
         times.append(env.now - began)
 
     def arrivals():

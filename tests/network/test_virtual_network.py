@@ -2,7 +2,7 @@
 
 import pytest
 
-from network.worlds import VirtualWorld, make_study, store_at_archive, wait_for
+from network.worlds import NODES, VirtualWorld, make_study, store_at_archive, wait_for
 from simlab.analysis.frames import LINK_COLUMNS, links_frame
 from simlab.lab.lab import Lab
 from simlab.network.faults import RequestFault
@@ -10,11 +10,13 @@ from simlab.network.link.settings import WIRE
 from simlab.network.query import Level, Model, Query
 from simlab.network.seam import Status, StoreOptions
 from simlab.network.virtual.link import SharedLine
-from simlab.network.virtual.path import SMALL_MESSAGE, Path, ServiceTimes
-from simlab.network.virtual.server import VirtualNode
-from simlab.network.virtual.sharing import MESSAGE_BYTES
+from simlab.network.virtual.path import MESSAGE_BYTES, SMALL_MESSAGE
+from simlab.network.virtual.plane import Route
+from simlab.network.virtual.times import Asking, Serving, Times
 from simlab.nodes.specs import SPECS
 from simlab.topology.loader import parse_topology
+
+NO_WORK = Times(Serving(1, 0.0, 0.0, 0.0), Asking(0.0, 0.0, 0.0))
 
 BANDWIDTH = 125e6
 CROSSING = (2048 + MESSAGE_BYTES) * WIRE / BANDWIDTH
@@ -27,9 +29,10 @@ def world(tmp_path):
     made = VirtualWorld(tmp_path)
     made.line = SharedLine(made.env, BANDWIDTH)
     made.back = SharedLine(made.env, BANDWIDTH)
-    ways = {"archive": Path(0.0, made.line), "scanner": Path(0.0, made.back), "reader": Path(0.0, made.back)}
-    made.network._path = lambda source, target: ways[target]
-    made.network._times = ServiceTimes(association=0.0, message=0.0, instance=0.0)
+    ways = {"archive": made.line, "scanner": made.back, "reader": made.back}
+    made.network._route = lambda source, target: Route(0.0, ways[target])
+    for node in NODES:
+        made.register(node, NO_WORK)
     return made
 
 
@@ -79,13 +82,14 @@ def test_what_is_got_comes_over_the_line_back(world):
 
 
 def test_a_peer_that_grants_several_outstanding_requests_is_sent_several(world):
-    world.network._path = lambda *_: Path(0.05)
+    world.network._route = lambda *_: Route(0.05)
+    world.register("archive", NO_WORK)
     (alone,) = stored(world, 100)
     assert alone.finished - alone.started == pytest.approx(100 * 0.1, rel=0.05)
     several = StoreOptions(outstanding=4)
     (refused,) = stored(world, 100, options=several)
     assert refused.finished - refused.started == pytest.approx(100 * 0.1, rel=0.05)
-    world.network.register(VirtualNode("archive", "ARCHIVE", world.servers["archive"], outstanding=0))
+    world.register("archive", NO_WORK, outstanding=0)
     (granted,) = stored(world, 100, options=several)
     assert granted.finished - granted.started == pytest.approx(25 * 0.1, rel=0.1)
 

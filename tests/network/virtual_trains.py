@@ -10,8 +10,12 @@ import simpy
 from network.virtual_links import Clock
 from simlab.network.link.link import Link
 from simlab.network.link.settings import Direction, LinkSettings
+from simlab.network.virtual.host import Host
 from simlab.network.virtual.link import SharedLine
-from simlab.network.virtual.path import Path
+from simlab.network.virtual.path import Freight, Path
+from simlab.network.virtual.times import Asking, Serving, Times
+from simlab.network.virtual.traffic import Traffic
+from simlab.network.virtual.transfer import send_train
 
 
 class Train:
@@ -91,21 +95,32 @@ class RelayedTrains:
         return self.times
 
 
+def path_between(env, round_trip, line=None, *, window=4 * 2**20, asking=0.0, serving=0.0, servers=1, target=None):
+    """A path from an AE of its own to one of its own, or to one that is shared; per instance they take so long."""
+    source = Host(env, Times(asking=Asking(0.0, 0.0, asking)))
+    target = target or Host(env, Times(Serving(servers, 0.0, 0.0, serving)))
+    return Path(round_trip / 2, line, source, target, window)
+
+
 class SharedTrains:
     """The same trains at the rates of the virtual world, which knows the mean work only."""
 
     def __init__(self, bandwidth, round_trip, *, window=4 * 2**20):
         self.env = simpy.Environment()
-        self.path = Path(round_trip / 2, SharedLine(self.env, bandwidth), window)
+        self.line = SharedLine(self.env, bandwidth)
+        self.traffic = Traffic(self.env)
+        self.round_trip, self.window = round_trip, window
         self.times = []
 
     def send(self, at, size, count, work):
         place = len(self.times)
         self.times.append(None)
 
+        path = path_between(self.env, self.round_trip, self.line, window=self.window, asking=work)
+
         def train():
             yield self.env.timeout(at)
-            yield from self.path.train(self.env, [size] * count, work)
+            yield from send_train(self.env, self.traffic, path, Freight(size), count)
             self.times[place] = self.env.now - at
 
         self.env.process(train())

@@ -17,9 +17,9 @@ from simlab.network.live.server import KeptInstance, Offer, Storage
 from simlab.network.seam import SUCCESS, Answer, Located, Made, Status
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.network import VirtualNetwork
-from simlab.network.virtual.path import Path as NetworkPath
-from simlab.network.virtual.path import ServiceTimes
+from simlab.network.virtual.plane import Route
 from simlab.network.virtual.server import VirtualNode
+from simlab.network.virtual.times import UNCALIBRATED, Serving, Times
 from simlab.nodes.halves import LiveHalf, VirtualHalf
 from simlab.records import Recorder
 from simlab.studies.sop_classes import CT_IMAGE
@@ -225,19 +225,25 @@ class VirtualWorld:
         del folder
         self.env = simpy.Environment()
         self.recorder = Recorder()
-        path = NetworkPath(0.001, SharedLine(self.env, 125e6))
-        self.network = VirtualNetwork(self.env, self.recorder, lambda *_: path)
+        route = Route(0.001, SharedLine(self.env, 125e6))
+        self.network = VirtualNetwork(self.env, self.recorder, lambda *_: route)
         self.servers, self.faults = {}, {node: Faulty() for node in NODES}
-        for node, title in NODES.items():
+        for node in NODES:
             self.servers[node] = VirtualServer()
-            self.network.register(VirtualNode(node, title, self.servers[node], self.faults[node]))
+            self.register(node)
 
     def notify(self, callback):
         callback()
 
     def slow(self, server, seconds):
         del server
-        self.network._times = ServiceTimes(message=seconds)
+        for node in NODES:
+            self.register(node, Times(Serving(message=seconds)))
+
+    def register(self, node, times=UNCALIBRATED, **settings):
+        self.network.register(
+            VirtualNode(node, NODES[node], self.servers[node], self.faults[node], times=times, **settings)
+        )
 
     def close(self):
         """Nothing holds on to anything."""

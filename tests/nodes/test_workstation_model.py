@@ -3,7 +3,7 @@
 from network.worlds import make_study
 
 import simlab
-from simlab.lab.virtual_run import VirtualWorld
+from simlab.lab.virtual_world import VirtualWorld
 
 
 def test_a_study_that_comes_in_parts_is_held_whole():

@@ -13,7 +13,8 @@ from simlab.network.faults import REJECTIONS, Asked, AssociationFault, Faults, R
 from simlab.network.negotiation import UNCOMPRESSED
 from simlab.network.seam import SUCCESS, Status, Trouble
 from simlab.network.sop_classes import VERIFICATION
-from simlab.network.virtual.path import SMALL_MESSAGE, Path, ServiceTimes
+from simlab.network.virtual.path import MESSAGE_BYTES, SMALL_MESSAGE, Freight, Path
+from simlab.network.virtual.traffic import Traffic
 from simlab.studies.study import Study
 
 MAXIMUM_LENGTH = 1 << 20
@@ -38,6 +39,8 @@ _WORDED: Mapping[Rejection, str] = {
 }
 """As PS3.8 table 9-21 has it."""
 
+NO_FAULT = AssociationFault()
+
 T = TypeVar("T")
 Steps = Generator[Event, Any, T]
 Serve = Callable[[RequestFault], T]
@@ -49,7 +52,7 @@ class _Request(NamedTuple):
     sending: float
     """Seconds until its last byte is sent."""
     service: float
-    """Seconds that it takes the other AE to do it."""
+    """Seconds that it takes the other AE to do it, once its turn has come."""
     unanswered: str
     """What to say if there is no answer in time."""
 
@@ -66,40 +69,76 @@ class AssociationError(Exception):
 class Association:
     """An association with an AE that has faults. Every wait for it is bounded by ``timeout`` (seconds)."""
 
+    __slots__ = ("_calling", "_env", "_faults", "_open", "_path", "_received", "_takes", "_timeout", "fault")
+
     def __init__(
-        self, env: simpy.Environment, path: Path, times: ServiceTimes, faults: Faults, calling: str, timeout: float
+        self,
+        env: simpy.Environment,
+        path: Path,
+        faults: Faults,
+        calling: str,
+        timeout: float,
+        takes: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """``calling`` is the requestor's AE title. Nothing is requested yet."""
-        self.fault = AssociationFault()
+        """``calling`` is the requestor's AE title, ``takes`` says which transfer syntaxes are accepted at all.
+
+        Nothing is requested yet.
+        """
+        self.fault = NO_FAULT
+        self._takes = takes
         self._env = env
         self._path = path
-        self._times = times
         self._faults = faults
         self._calling = calling
         self._timeout = timeout
         self._received = 0
         """P-DATA-TF PDUs that the other AE has received."""
+        self._open = False
 
     def request(self, proposed: Iterable[tuple[str, str]]) -> Steps[None]:
-        """Associate, for pairs of SOP class and transfer syntax. Raises AssociationError."""
-        deadline = self._env.now + self._timeout
+        """Associate, for pairs of SOP class and transfer syntax. Raises AssociationError.
+
+        One that is accepted counts for the other AE until it is released (:meth:`release`).
+        """
+        env, path, host = self._env, self._path, self._path.target
+        deadline, asking = env.now + self._timeout, path.source.times.asking
         unanswered = "no answer to the association request"
-        self._path.connect()
+        path.connect()
         # TCP's set-up takes a round trip.
-        yield from self._wait(self._path.round_trip + self._path.latency, deadline, unanswered)
+        yield from self._wait(asking.association + path.round_trip + path.latency, deadline, unanswered)
         fault = self.fault = self._faults.of_association(self._calling)
-        yield from self._wait(fault.delay + self._times.association + self._path.latency, deadline, unanswered)
-        if fault.closes:
+        answers = fault.delay + host.visit(host.times.serving.association) + path.latency
+        crowded = host.associations >= host.maximum_associations
+        host.associations += not crowded
+        self._open = not crowded
+        try:
+            yield from self._wait(answers, deadline, unanswered)
+            self._judge(crowded, proposed)
+        except AssociationError:
+            self.release()
+            raise
+
+    def _judge(self, crowded: bool, proposed: Iterable[tuple[str, str]]) -> None:
+        """Raises AssociationError if the other AE does not accept it."""
+        if self.fault.closes:
             raise AssociationError(Trouble.ABORTED, "during negotiation")
-        if fault.rejection is not None:
-            numbers = "/".join(map(str, fault.rejection))
-            raise AssociationError(Trouble.REJECTED, f"{numbers} {_WORDED.get(fault.rejection, '')}")
+        rejection = self.fault.rejection or (REJECTIONS["local-limit"] if crowded else None)
+        if rejection is not None:
+            numbers = "/".join(map(str, rejection))
+            raise AssociationError(Trouble.REJECTED, f"{numbers} {_WORDED.get(rejection, '')}")
         if not any(self.accepts(*pair) for pair in proposed):
             raise AssociationError(Trouble.NO_CONTEXT, "every presentation context was rejected")
+
+    def release(self) -> None:
+        """End it, if it was accepted."""
+        self._path.target.associations -= self._open
+        self._open = False
 
     def accepts(self, sop_class: str, transfer_syntax: str) -> bool:
         """Whether there is a presentation context for these."""
         refused = self.fault.refused
+        if not self._takes(transfer_syntax):
+            return False
         if refused is None:
             return sop_class == VERIFICATION
         return refused.isdisjoint((sop_class, transfer_syntax))
@@ -129,16 +168,22 @@ class Association:
         ``serve`` is how it does what it is asked, ``answer`` what comes of a status that it gives without having done
         that. Raises AssociationError; the association is of no use then.
         """
-        sending, unanswered = self._path.cross(SMALL_MESSAGE), f"none within {self._timeout:g} s"
-        request = _Request(asked, pdus, sending, self._times.message, unanswered)
+        times = self._path.target.times.serving
+        sending = self._path.source.times.asking.message + self._path.cross(SMALL_MESSAGE)
+        request = _Request(asked, pdus, sending, times.message, f"none within {self._timeout:g} s")
         return (yield from self._exchange(request, serve, answer))
 
-    def store(self, asked: Asked, size: int, serve: Serve[T], answer: Callable[[Status], T]) -> Steps[T]:
-        """As :meth:`ask`, for a C-STORE of so many bytes. The time-out counts from when they have been sent."""
-        pdus = 1 + ceil(size / (MAXIMUM_LENGTH - PDV_HEADER))
+    def store(
+        self, traffic: Traffic, asked: Asked, freight: Freight, serve: Serve[T], answer: Callable[[Status], T]
+    ) -> Steps[T]:
+        """As :meth:`ask`, for a C-STORE. The time-out counts from when it has been sent."""
+        path, times = self._path, self._path.target.times.serving
+        pdus = 1 + ceil(freight.size / (MAXIMUM_LENGTH - PDV_HEADER))
         unanswered = f"the peer neither read nor answered within {self._timeout:g} s"
-        yield self._path.burst(self._env, size)
-        request = _Request(asked, pdus, 0.0, self._times.instance, unanswered)
+        yield traffic.carry(path.sending(freight), 1)
+        if path.line is not None:
+            path.line.payload += round(freight.size) + MESSAGE_BYTES
+        request = _Request(asked, pdus, 0.0, times.instance + times.byte * freight.size, unanswered)
         return (yield from self._exchange(request, serve, answer))
 
     def _exchange(self, request: _Request, serve: Serve[T], answer: Callable[[Status], T]) -> Steps[T]:
@@ -148,7 +193,7 @@ class Association:
             yield from self._wait(back, deadline, request.unanswered)
             raise AssociationError(Trouble.ABORTED, "the peer aborted")
         fault = self._faults.of_request(request.asked)
-        acts = fault.delay + request.service
+        acts = fault.delay + self._path.target.visit(request.service)
         if fault.ignores or fault.closes:
             yield from self._wait(inf if fault.ignores else acts + back, deadline, request.unanswered)
             raise AssociationError(Trouble.ABORTED, "the peer disconnected")

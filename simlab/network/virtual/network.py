@@ -1,7 +1,7 @@
 """The virtual half of the seam: the same operations, in computed time.
 
-An operation takes the round trips of its path, its bytes' share of the line, and a fixed service time. Associations
-share the lines that they go over; servers do everything at once that they are asked for.
+An operation takes the round trips of its path, its bytes' share of the line, and its share of the computers at both
+ends.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Any
 
 import simpy
 from simpy import Event
 
-from simlab.network.faults import Asked, RequestFault
-from simlab.network.negotiation import UNCOMPRESSED
-from simlab.network.operation import Operation, OutcomeT
+from simlab.draws import Draws
+from simlab.network.faults import RequestFault
+from simlab.network.operation import Operation
 from simlab.network.query import Identifier, Query
 from simlab.network.seam import (
     DEFAULT_TIMEOUT,
@@ -26,7 +25,6 @@ from simlab.network.seam import (
     AssociationHandle,
     CommitmentReport,
     CommitmentRequest,
-    Found,
     Located,
     Made,
     Outcome,
@@ -36,48 +34,30 @@ from simlab.network.seam import (
     StoreOptions,
     Trouble,
 )
-from simlab.network.sop_classes import FIND, GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
-from simlab.network.virtual.association import (
-    WITH_DATA_SET,
-    WITHOUT_DATA_SET,
-    Association,
-    AssociationError,
-    Serve,
-    Steps,
-)
-from simlab.network.virtual.path import Path, ServiceTimes
+from simlab.network.sop_classes import GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
+from simlab.network.virtual.association import WITHOUT_DATA_SET, Association, AssociationError, Steps
+from simlab.network.virtual.path import Freight
+from simlab.network.virtual.plane import NO_SEED, WORLD, Route
+from simlab.network.virtual.polling import Querying
 from simlab.network.virtual.retrieve import UNKNOWN_DESTINATION, retrieved
 from simlab.network.virtual.server import VirtualNode
-from simlab.network.virtual.transfer import Transfer
+from simlab.network.virtual.transfer import Transfer, send_train
 from simlab.records import InstanceBatch, InstanceRows, Recorder
 from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.study import Study
 
-WORLD = "virtual"
 
-
-class VirtualNetwork:
+class VirtualNetwork(Querying):
     """:class:`simlab.network.seam.Network` in SimPy time."""
 
     def __init__(
-        self,
-        env: simpy.Environment,
-        recorder: Recorder,
-        path: Callable[[str, str], Path],
-        times: ServiceTimes = ServiceTimes(),
+        self, env: simpy.Environment, recorder: Recorder, route: Callable[[str, str], Route], draws: Draws = NO_SEED
     ) -> None:
-        self.env = env
-        self._recorder = recorder
-        self._path = path
-        self._times = times
-        self._nodes: dict[str, VirtualNode] = {}
+        """``route`` tells what lies between two nodes."""
+        super().__init__(env, recorder, route, draws)
         self._held: dict[AssociationHandle, Event] = {}
         """Associations on which commitment is asked for; once that is answered, until which run second they are open.
         """
-
-    def register(self, node: VirtualNode) -> None:
-        """Let a node be reached."""
-        self._nodes[node.name] = node
 
     # ---- operations
 
@@ -85,17 +65,6 @@ class VirtualNetwork:
         """C-ECHO."""
         call = Operation(Outcome, "C-ECHO", source, target, timeout, VERIFICATION)
         return self._exchange(call, self._asked(call), lambda _: call.outcome(), pdus=WITHOUT_DATA_SET)
-
-    def find(self, source: str, target: str, query: Query, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
-        """C-FIND."""
-        call = Operation(Found, "C-FIND", source, target, timeout, FIND[query.model])
-
-        def serve(fault: RequestFault) -> Found:
-            answer = self._nodes[target].server.find(query)
-            matches = tuple({**match, **fault.values} for match in answer.matches)
-            return call.outcome(answer.status, matches=matches)
-
-        return self._exchange(call, self._asked(call), serve)
 
     def store(
         self,
@@ -112,15 +81,20 @@ class VirtualNetwork:
 
         def steps() -> Steps[Stored]:
             peer, path = self._reach(call), self._path(source, target)
-            calling = self._nodes[source].ae_title
-            transfer = Transfer(self.env, path, self._times, calling, peer, study, timeout, options)
+            calling, factor = self._nodes[source].ae_title, self._factor(path.target.times.serving.cv, call)
+            transfer = Transfer(
+                self.env, self._traffic, path, calling, peer, study, timeout, options, self._kept(source), factor
+            )
             yield from transfer.run()
             rows = transfer.rows
             call.tally(rows, study.count)
+            call.transcoded, call.codec_seconds = transfer.transcoded, transfer.codec_seconds
+            for series in study.series:
+                if (form := transfer.forms[series.uid]) is not None:
+                    self._keep(target, series, form.syntax)
             self._recorder.add_instances(InstanceBatch(WORLD, source, target, study.uid, rows))
-            requested = frozenset(sop_instance for _, sop_instance in study.references)
             status = Status(transfer.status, transfer.comment)
-            return call.outcome(status, trouble=transfer.trouble, rows=rows, requested=requested)
+            return call.outcome(status, trouble=transfer.trouble, rows=rows, references=study.references)
 
         return self._operate(call, steps())
 
@@ -139,14 +113,16 @@ class VirtualNetwork:
 
         def steps() -> Steps[Retrieved]:
             server = self._reach(call).server
-            _, located = yield from self._locate(call, query)
+            association, located = yield from self._locate(call, query)
             if located.status.code == SUCCESS and destination not in self._nodes:
+                association.release()
                 return call.outcome(Status(UNKNOWN_DESTINATION, f"unknown destination {destination}"))
             statuses: list[int] = []
             for held in server.recall(located.references):
                 stored: Stored = yield self.store(target, destination, held, timeout=timeout)
                 statuses += stored.rows.status
                 statuses += [NO_STATUS] * (held.count - len(stored.rows))  # never tried
+            association.release()
             return retrieved(call, statuses, located.status)
 
         return self._operate(call, steps())
@@ -170,9 +146,11 @@ class VirtualNetwork:
             association, located = yield from self._locate(call, query)
             held = server.recall(located.references)
             sent = [association.returned(study) for study in held]
-            sizes = [study.locate(index)[0].nominal_bytes for study in sent for index in study.indices]
-            count, size = len(sizes), sum(sizes)
-            yield from back.train(self.env, sizes, self._times.instance)
+            count, size = sum(study.count for study in sent), sum(study.nominal_bytes for study in sent)
+            if count:
+                freight = Freight(size / count)
+                yield from send_train(self.env, self._traffic, back, freight, count)
+            association.release()
             if association.aborts(count):  # at one of our responses
                 raise AssociationError(Trouble.ABORTED, "the peer aborted")
             call.bytes = size
@@ -255,6 +233,7 @@ class VirtualNetwork:
                     open_until = self.env.now + hold
             finally:
                 answered.succeed(open_until)
+                association.release()
             return outcome
 
         return self._operate(call, steps())
@@ -288,9 +267,12 @@ class VirtualNetwork:
                 yield self.env.timeout(self._path(source, target).round_trip)
                 raise AssociationError(Trouble.UNREACHABLE, f"nothing listens at that port of {target}")
             association = yield from self._associate(call)
-            if association.fault.refuses_role:
-                raise AssociationError(Trouble.NO_CONTEXT, "the SCP role was refused")
-            return (yield from association.ask(asked, serve, call.outcome))
+            try:
+                if association.fault.refuses_role:
+                    raise AssociationError(Trouble.NO_CONTEXT, "the SCP role was refused")
+                return (yield from association.ask(asked, serve, call.outcome))
+            finally:
+                association.release()
 
         return self._operate(call, steps())
 
@@ -301,8 +283,9 @@ class VirtualNetwork:
         call = Operation(Made, "make", node, study=study.uid)
 
         def steps() -> Steps[Made]:
-            yield self.env.timeout(study.count * self._times.make_instance)
-            self._nodes[node].server.keep(study)
+            maker = self._nodes[node]
+            yield self.env.timeout(study.count * maker.times.make_instance + self._encoding(maker, study))
+            maker.server.keep(study)
             return self._made(call, study)
 
         return self._operate(call, steps())
@@ -314,7 +297,7 @@ class VirtualNetwork:
         def steps() -> Steps[Made]:
             derived = self._nodes[node].server.derive(study_uid, recipe)
             count = derived.count if derived is not None else 0
-            yield self.env.timeout(count * self._times.derive_instance)
+            yield self.env.timeout(count * self._nodes[node].times.derive_instance)
             return self._made(call, derived)
 
         return self._operate(call, steps())
@@ -330,6 +313,15 @@ class VirtualNetwork:
 
         return self._operate(call, steps())
 
+    def _encoding(self, maker: VirtualNode, study: Study) -> float:
+        """Seconds that it takes to encode what is made, in the transfer syntax in which it is kept."""
+        seconds = 0.0
+        for series in study.series:
+            self._keep(maker.name, series, maker.keeps)
+            codec = maker.times.codec(series.modality, maker.keeps)
+            seconds += codec.encode * series.nominal_bytes * series.instances
+        return seconds
+
     def _made(self, call: Operation[Made], study: Study | None) -> Made:
         if study is None:
             return call.outcome(Status(NO_STATUS, "nothing received to derive from"))
@@ -337,54 +329,6 @@ class VirtualNetwork:
         rows = InstanceRows.of(study.references)
         self._recorder.add_instances(InstanceBatch(WORLD, call.source, "", study.uid, rows, call.name))
         return call.outcome(study=study, instances=call.instances, bytes=call.bytes)
-
-    # ---- the data plane
-
-    def _reach(self, call: Operation[Any]) -> VirtualNode:
-        """The node that is asked. Raises AssociationError for one that nobody knows."""
-        try:
-            return self._nodes[call.target]
-        except KeyError:
-            message = f"nobody knows where {call.target or 'that AE'} is"
-            raise AssociationError(Trouble.UNREACHABLE, message) from None
-
-    def _asked(self, call: Operation[Any], *entities: str, accession: str = "") -> Asked:
-        return Asked(call.name, self._nodes[call.source].ae_title, entities, accession)
-
-    def _between(self, call: Operation[Any]) -> Association:
-        """An association between two nodes, as if it had been established. Raises AssociationError."""
-        peer, path = self._reach(call), self._path(call.source, call.target)
-        return Association(self.env, path, self._times, peer.faults, self._nodes[call.source].ae_title, call.timeout)
-
-    def _associate(self, call: Operation[Any]) -> Steps[Association]:
-        """Request an association for the operation's SOP class. Raises AssociationError."""
-        association = self._between(call)
-        yield from association.request([(call.sop_class, syntax) for syntax in UNCOMPRESSED])
-        return association
-
-    def _exchange(
-        self, call: Operation[OutcomeT], asked: Asked, serve: Serve[OutcomeT], *, pdus: int = WITH_DATA_SET
-    ) -> Event:
-        """An operation of one request and one response, on an association of its own."""
-
-        def steps() -> Steps[OutcomeT]:
-            association = yield from self._associate(call)
-            return (yield from association.ask(asked, serve, call.outcome, pdus=pdus))
-
-        return self._operate(call, steps())
-
-    def _operate(self, call: Operation[OutcomeT], steps: Steps[OutcomeT]) -> Event:
-        """Run the steps of an operation, and leave its record; what fails between AEs becomes its outcome."""
-
-        def run() -> Steps[OutcomeT]:
-            call.started = self.env.now
-            try:
-                outcome = yield from steps
-            except AssociationError as error:
-                outcome = call.failed(error.trouble, error.comment)
-            return call.finish(outcome, WORLD, self.env.now, self._recorder)
-
-        return self.env.process(run())
 
 
 def _accession(attributes: Identifier) -> str:

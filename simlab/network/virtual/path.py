@@ -1,47 +1,53 @@
-"""What lies between two nodes of the virtual world, and what their work takes."""
+"""What lies between two AEs of the virtual world, and what their work takes there."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from math import inf
-from typing import Any
-
-import simpy
-from simpy import Event
+from dataclasses import dataclass, field
+from math import ceil, inf
+from typing import NamedTuple
 
 from simlab.network.link.sending import slow_start
-from simlab.network.virtual.link import Passage, SharedLine
-from simlab.network.virtual.sharing import MESSAGE_BYTES, demand
+from simlab.network.link.settings import WIRE
+from simlab.network.virtual.host import Host
+from simlab.network.virtual.link import SharedLine
+from simlab.network.virtual.sharing import Demand
+from simlab.network.virtual.traffic import Shared
 
 SMALL_MESSAGE = 1024
 """Bytes of a request without pixels: about those of a C-FIND or an N-CREATE with its PDUs."""
 
-
-@dataclass(frozen=True, slots=True)
-class ServiceTimes:
-    """Fixed times in seconds: what one association, message or instance costs both ends together.
-
-    Orders of magnitude of the live world on a laptop; nothing here is calibrated.
-    """
-
-    association: float = 0.010
-    message: float = 0.005
-    instance: float = 0.004
-    make_instance: float = 0.025
-    derive_instance: float = 0.020
+MESSAGE_BYTES = 250
+"""About what a C-STORE-RQ has besides its data set: command set and PDV headers (PS3.7 section 9.3.1)."""
 
 
-@dataclass(frozen=True, slots=True)
+class Freight(NamedTuple):
+    """What goes over an association, instance after instance."""
+
+    size: float
+    """Bytes of each, as they are sent."""
+    outstanding: int = 1
+    """Requests that may wait for their response; 0 for any number."""
+    encoding: float = 0.0
+    """Processor seconds that the sender takes to encode each, right before it is sent."""
+    ahead: bool = False
+    """It is encoded while others are sent."""
+    decoding: float = 0.0
+    """Processor seconds that the sender takes to decode each before that."""
+
+
+@dataclass(frozen=True)
 class Path:
-    """What lies between two nodes, one way."""
+    """What lies between two AEs, one way."""
 
     latency: float
     """Seconds, the same both ways."""
-    line: SharedLine | None = None
+    line: SharedLine | None
     """What they share with others; None: bytes take no time."""
+    source: Host
+    target: Host
     window: float = inf
     """Bytes that TCP has under way on a connection, at most."""
+    _needs: dict[Freight, Demand] = field(default_factory=dict)
 
     @property
     def round_trip(self) -> float:
@@ -57,34 +63,58 @@ class Path:
         """Send a single message of so many bytes; returns the seconds until the last one is on its way."""
         return 0.0 if self.line is None else self.line.cross(size)
 
-    def burst(self, env: simpy.Environment, size: int) -> Event:
-        """Send one instance of so many bytes in turns with others; the event is when its last byte is on its way."""
-        if self.line is None:
-            return env.timeout(0)
-        needs = demand(size, self.line.bandwidth, round_trip=self.round_trip, window=self.window)
-        no_response = needs._replace(think=max(0.0, needs.think - self.round_trip))
-        return self.line.carry(no_response, 1, size + MESSAGE_BYTES)
+    def slow_start(self, size: float, count: int) -> float:
+        """Seconds by which TCP's slow start holds up a train of instances of one size, on a new connection."""
+        if self.line is None or not self.latency:
+            return 0.0
+        return slow_start(size + MESSAGE_BYTES, count, self.line.bandwidth, self.round_trip, self.window)
 
-    def train(
-        self, env: simpy.Environment, sizes: Sequence[int], work: float, outstanding: int = 1
-    ) -> Generator[Event, Any, list[float]]:
-        """Send instances of so many bytes over one association, as :func:`demand` has it.
+    def needs(self, freight: Freight) -> Demand:
+        """What C-STOREs need of the line and of both computers, and besides."""
+        known = self._needs.get(freight)
+        if known is None:
+            known = self._needs[freight] = self._demand(freight)
+        return known
 
-        Returns the run seconds at which each has its response. All are taken to be of average size, and the first are
-        held up by TCP's slow start.
+    def _demand(self, freight: Freight) -> Demand:
+        """While several requests may be outstanding, others of the association are under way while one is waited for.
+
+        Then a place is busy with one instance while the others are with another: a stream that is as fast as the
+        slowest place, and has no more than a window on the line. That place is what it shares with others.
         """
-        if not sizes:
-            return []
-        count, size = len(sizes), sum(sizes) / len(sizes)
-        bandwidth = inf if self.line is None else self.line.bandwidth
-        needs = demand(
-            size, bandwidth, round_trip=self.round_trip, work=work, window=self.window, outstanding=outstanding
-        )
-        if self.line is None:
-            began = env.now
-            yield env.timeout(count * needs.think)
-            return [began + number * needs.think for number in range(1, count + 1)]
-        payload = sum(sizes) + count * MESSAGE_BYTES
-        yield env.timeout(slow_start(payload / count, count, bandwidth, self.round_trip, self.window))
-        passage: Passage = yield self.line.carry(needs, count, payload)
-        return passage.ends
+        asking, serving = self.source.times.asking, self.target.times.serving
+        payload = freight.size + MESSAGE_BYTES
+        line = 0.0 if self.line is None else payload * WIRE / self.line.bandwidth
+        codec = freight.decoding + freight.encoding
+        work = asking.instance + asking.byte * freight.size + (0.0 if freight.ahead else codec)
+        service = serving.instance + serving.byte * freight.size
+        think = self.round_trip
+        if self.window < payload:
+            rate = inf if self.line is None else self.line.bandwidth / WIRE
+            think += (ceil(payload / self.window) - 1) * max(0.0, self.round_trip - self.window / rate)
+        places: list[tuple[Shared | None, float]] = [(self.line, line)]
+        for host, seconds in ((self.source, work), (self.target, service)):
+            # A place with several servers is a faster one behind a delay.
+            think += seconds * (host.servers - 1) / host.servers
+            places.append((host, seconds / host.servers))
+        needs = tuple((place, seconds) for place, seconds in places if seconds)
+        cycle = think + sum(seconds for _, seconds in needs)
+        if freight.outstanding != 1:
+            several = cycle / freight.outstanding if freight.outstanding else 0.0
+            cycle = max(several, line, work, service, payload / self.window * self.round_trip)
+            needs = tuple(sorted(needs, key=lambda need: -need[1])[:1])
+        if freight.ahead:
+            cycle = max(cycle, codec)
+        return Demand(max(0.0, cycle - sum(seconds for _, seconds in needs)), needs)
+
+    def sending(self, freight: Freight) -> Demand:
+        """What one instance needs until its last byte is on its way."""
+        asking, waits = self.source.times.asking, 0.0
+        work = asking.instance + asking.byte * freight.size + freight.encoding + freight.decoding
+        needs: list[tuple[Shared, float]] = [(self.source, work / self.source.servers)]
+        if self.line is not None:
+            payload = freight.size + MESSAGE_BYTES
+            windows = 0 if self.window >= payload else ceil(payload / self.window) - 1
+            waits = windows * max(0.0, self.round_trip - self.window * WIRE / self.line.bandwidth)
+            needs.append((self.line, payload * WIRE / self.line.bandwidth))
+        return Demand(waits, tuple((place, seconds) for place, seconds in needs if seconds))

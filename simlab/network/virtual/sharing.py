@@ -1,34 +1,38 @@
-"""How fast associations are that share one direction of a link: pure rates, no clock.
+"""How fast associations are that share lines and computers: pure rates, no clock.
 
-A C-STORE is synchronous, so an association is a customer that alternates between two places: the *line*, which its
-instance crosses, and *thinking*, all the while in which it needs nothing of the line (the round trip to the response,
-and the work at both ends). The relay gives the line to its connections in turns, a chunk each, which is processor
-sharing among the instances that are on it. So while the same associations are open, they are a closed queueing network
-of one processor-sharing station and one delay. It has a product form, and its rates depend on the means of line and
-thinking times only, whatever their distributions (Baskett, Chandy, Muntz and Palacios 1975).
+A C-STORE is synchronous, so an association is a customer that goes round: its instance takes the sender's time, crosses
+a line, takes the receiver's, and for the rest of the cycle (round trips, mostly) needs nothing that others need too.
+Lines and computers work in turns, a chunk or an instant each, which is processor sharing among the instances that are
+there. So while the same associations are open, they are a closed queueing network of processor-sharing places and one
+delay. It has a product form, and its rates depend on the means only, whatever the distributions (Baskett, Chandy, Muntz
+and Palacios 1975).
 
-With N_c customers of class c that need the line for s_c seconds and think for Z_c, the normalising constant is
-(McKenna and Mitra 1982)
+With N_c customers of class c that think for Z_c and need place r for s_cr seconds, the normalising constant is (McKenna
+and Mitra 1982)
 
-    G(N) = integral from 0 to infinity of  exp(-t) * product over c of (Z_c + s_c t)^N_c / N_c!  dt
+    G(N) = integral over all t_r from 0 to infinity of
+           exp(-sum over r of t_r) * product over c of (Z_c + sum over r of s_cr t_r)^N_c / N_c!
 
-and a customer of class c completes G(N - 1_c) / G(N) / N_c instances a second, the mean of 1 / (Z_c + s_c t) under that
-integrand. Both integrals are polynomials under exp(-t), which Gauss-Laguerre quadrature of N/2 + 1 nodes gets exactly.
-So this is exact mean-value analysis at the price of the square of the number of associations. Approximations are not
-needed; that of Schweitzer and Bard makes trains up to a fifth too slow here.
+and a customer of class c completes G(N - 1_c) / G(N) / N_c instances a second, the mean of 1 / (Z_c + sum of s_cr t_r)
+under that integrand; the mean of s_cr t_r over the same is how much of it is at r. In each t_r the integrand is
+a polynomial under exp(-t_r), which Gauss-Laguerre quadrature of N_r/2 + 1 nodes gets exactly, if N_r customers need r.
+So this is exact mean-value analysis without its recursion; approximations are not needed (that of Schweitzer and Bard
+makes trains up to a fifth too slow here). Who needs a place that nobody else needs has it as a delay.
+
+A place with c servers alike is taken for one that is c times as fast, behind a delay of (c - 1) / c of the work
+(Seidmann, Schweitzer and Shalev-Oren 1987): exact for one customer, and for very many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from functools import cache
-from math import ceil, exp, fsum, inf, log
+from math import log
 from typing import NamedTuple
 
-from simlab.network.link.settings import WIRE
-
-MESSAGE_BYTES = 250
-"""About what a C-STORE-RQ has besides its data set: command set and PDV headers (PS3.7 section 9.3.1)."""
+import numpy as np
+import numpy.typing as npt
 
 LARGE = 1e100
 """What is divided out of a polynomial's values before they overflow."""
@@ -36,63 +40,77 @@ LARGE = 1e100
 MOST_STEPS = 10
 """Of Newton's method, which needs about four."""
 
+MOST_NODES = 50_000
+"""Of the quadrature. Where so many share several places, it is no longer exact; nobody will see the difference."""
+
 
 class Demand(NamedTuple):
     """What an association needs for each instance, in seconds."""
 
-    line: float
-    """Of a line that it has to itself."""
     think: float
-    """Without the line."""
+    """Without any place that is shared."""
+    needs: tuple[tuple[Hashable, float], ...] = ()
+    """Places, and what each takes if nobody else is there: more than 0."""
 
     @property
     def alone(self) -> float:
-        """Instances a second if nobody else is on the line."""
-        return 1 / (self.line + self.think)
+        """Instances a second if nobody else is there."""
+        return 1 / (self.think + sum(seconds for _, seconds in self.needs))
 
 
-def demand(
-    size: float,
-    bandwidth: float,
-    *,
-    round_trip: float = 0.0,
-    work: float = 0.0,
-    window: float = inf,
-    outstanding: int = 1,
-) -> Demand:
-    """What C-STOREs of ``size`` bytes need of a line of ``bandwidth`` (IP bytes per second), and besides.
+class Shares(NamedTuple):
+    """What comes of so many associations that share places."""
 
-    ``work`` is what an instance costs both ends together. A TCP ``window`` (bytes) that does not fill the path makes
-    the sender wait a round trip for each windowful but the last. While several requests may be ``outstanding``
-    (0: any number), others of the association cross the line while one is waited for: a stream of bytes with fewer
-    gaps in it, or with none. It has no more than a window under way, and the other end does one after the other.
-    """
-    payload = size + MESSAGE_BYTES
-    line = payload * WIRE / bandwidth
-    each = line + round_trip + work
-    if window < payload:
-        each += (ceil(payload / window) - 1) * max(0.0, round_trip - window * WIRE / bandwidth)
-    if outstanding != 1:
-        each = max(each / outstanding if outstanding else 0.0, line, work, payload / window * round_trip)
-    return Demand(line, each - line)
+    rates: Mapping[Demand, float]
+    """Instances a second of each association, by what it demands."""
+    present: Mapping[Hashable, float]
+    """Instances at each place, on average."""
 
 
-def rates(customers: Mapping[Demand, int]) -> dict[Demand, float]:
-    """Instances a second of each association, by what it demands, if so many of each share the line.
+def shares(customers: Mapping[Demand, int]) -> Shares:
+    """How fast so many associations of each demand are together. Each needs something, be it time or a place."""
+    if sum(customers.values()) == 1:
+        (each,) = customers
+        return Shares({each: each.alone}, {place: seconds * each.alone for place, seconds in each.needs})
+    needing = Counter[Hashable]()
+    for each, count in customers.items():
+        for place, _ in each.needs:
+            needing[place] += count
+    contended = [place for place, count in needing.items() if count > 1]
+    times, weights = _grid([needing[place] for place in contended])
+    axes = {place: times[axis] for axis, place in enumerate(contended)}
+    cycles = {each: _cycle(each, axes) for each in customers}
+    for each, count in customers.items():
+        weights = weights + count * np.log(cycles[each])
+    chances = np.exp(weights - weights.max())
+    chances /= chances.sum()
+    rates = {each: float((chances / cycle).sum()) for each, cycle in cycles.items()}
+    present = dict.fromkeys(needing, 0.0)
+    for each, count in customers.items():
+        for place, seconds in each.needs:
+            here = chances * axes[place] if place in axes else chances
+            present[place] += count * seconds * float((here / cycles[each]).sum())
+    return Shares(rates, present)
 
-    All of them need some of it: ``line`` is more than 0.
-    """
-    total = sum(customers.values())
-    if total == 1:
-        return {each: each.alone for each in customers}
-    weights = [
-        (node, weight + fsum(count * log(each.think + each.line * node) for each, count in customers.items()))
-        for node, weight in _laguerre(total // 2 + 1)
-    ]
-    largest = max(weight for _, weight in weights)
-    shares = [(node, exp(weight - largest)) for node, weight in weights]
-    whole = fsum(share for _, share in shares)
-    return {each: fsum(share / (each.think + each.line * node) for node, share in shares) / whole for each in customers}
+
+def _cycle(each: Demand, axes: Mapping[Hashable, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    cycle = np.array([each.think])
+    for place, seconds in each.needs:
+        cycle = cycle + seconds * axes.get(place, 1.0)
+    return cycle
+
+
+def _grid(sizes: list[int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Nodes of the product of one quadrature for each place, (places, nodes), and the logarithms of their weights."""
+    counts = [size // 2 + 1 for size in sizes]
+    while np.prod(counts, dtype=float) > MOST_NODES:
+        counts[counts.index(max(counts))] -= 1
+    rules = [np.array(_laguerre(count)).T for count in counts]
+    if not rules:
+        return np.zeros((0, 1)), np.zeros(1)
+    nodes = np.array([axis.ravel() for axis in np.meshgrid(*(rule[0] for rule in rules), indexing="ij")])
+    weights = np.sum([axis.ravel() for axis in np.meshgrid(*(rule[1] for rule in rules), indexing="ij")], axis=0)
+    return nodes, weights
 
 
 @cache

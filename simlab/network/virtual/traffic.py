@@ -1,0 +1,202 @@
+"""Trains of C-STOREs in simulated time, and what they share: events where trains begin and end only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import NamedTuple, cast
+
+import simpy
+from simpy import Event
+
+from simlab.network.virtual.sharing import Demand, Shares, shares
+
+TOLERANCE = 1e-9
+"""Of a train: what is left is nothing. Relative, since after a year of run seconds a float resolves 4 ns."""
+
+REMEMBERED = 20_000
+"""Combinations of associations whose rates are kept."""
+
+
+NOTHING = Demand(0.0)
+"""What takes no time, and no place."""
+
+
+class Moment(NamedTuple):
+    """How far a train was, and when."""
+
+    when: float
+    """Run seconds."""
+    ended: float
+    """Instances, and the part of one that was under way."""
+
+
+class Passage:
+    """A train's way. Between two moments its instances end at equal distances."""
+
+    __slots__ = ("count", "moments")
+
+    def __init__(self, count: int, began: float) -> None:
+        self.count = count
+        self.moments = [Moment(began, 0.0)]
+
+    @property
+    def ends(self) -> list[float]:
+        """Run seconds at which each instance ends."""
+        found: list[float] = []
+        for (since, done), (until, then) in pairwise(self.moments):
+            while len(found) + 1 <= then:
+                found.append(since + (until - since) * (len(found) + 1 - done) / (then - done))
+        return found
+
+
+class Shared:
+    """A place that trains share: a line, or the computer of an AE."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self.present = 0.0
+        """Instances there, on average, for as long as the same trains are under way."""
+        self.flows: dict[Flow, None] = {}
+        self._env = env
+        self._since = 0.0
+        self._utilisation = 0.0
+        self._busy = 0.0
+
+    @property
+    def busy(self) -> float:
+        """Seconds of its time taken so far."""
+        return self._busy + self._utilisation * (self._env.now - self._since)
+
+    def take(self, seconds: float) -> float:
+        """Do something small that nobody else notices; returns the seconds that it takes, in turns with others."""
+        self._busy += seconds
+        return seconds * (1 + self.present)
+
+    def settle(self, utilisation: float, present: float) -> None:
+        """From now on it is busy for such a share of the time, with so many instances there."""
+        self._busy = self.busy
+        self._since = self._env.now
+        self._utilisation = utilisation
+        self.present = present
+
+
+class Flow:
+    """A train that is under way."""
+
+    __slots__ = ("demand", "ended", "factor", "left", "pace", "passage", "since", "version")
+
+    def __init__(self, demand: Demand, passage: Passage, factor: float, ended: Event) -> None:
+        self.demand = demand
+        self.passage = passage
+        self.factor = factor
+        self.ended = ended
+        self.left = float(passage.count)
+        """Instances."""
+        self.pace = 0.0
+        """Instances a second."""
+        self.since = passage.moments[0].when
+        self.version = 0
+
+    @property
+    def places(self) -> Iterable[Shared]:
+        """What it shares with others."""
+        return (cast("Shared", place) for place, _ in self.demand.needs)
+
+    def advance(self, now: float) -> None:
+        """Take account of what has ended since the rates were set."""
+        if now > self.since and self.pace:
+            self.left = max(0.0, self.left - self.pace * (now - self.since))
+            self.passage.moments.append(Moment(now, self.passage.count - self.left))
+        self.since = now
+
+    def is_over(self, now: float) -> bool:
+        """Whether nothing is left that time could tell."""
+        return self.left <= TOLERANCE * self.passage.count or now + self.left / self.pace == now
+
+
+class Traffic:
+    """All trains of a world. Those that share a place, directly or through others, slow each other down."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self._known: dict[frozenset[tuple[Demand, int]], Shares] = {}
+
+    def carry(self, demand: Demand, count: int, factor: float = 1.0) -> Event:
+        """Send a train of so many instances, one after the other. Value: :class:`Passage`.
+
+        It takes ``factor`` times as long as its demand says; places do not notice.
+        """
+        flow = Flow(demand, Passage(count, self._env.now), factor, self._env.event())
+        if not count or demand == NOTHING:
+            flow.passage.moments.append(Moment(self._env.now, count))
+            return flow.ended.succeed(flow.passage)
+        for place in flow.places:
+            place.flows[flow] = None
+        self._share(self._together(flow))
+        return flow.ended
+
+    def _together(self, flow: Flow) -> list[Flow]:
+        """The flow, and all that it shares a place with, directly or through others."""
+        found, seen = [flow], {flow}
+        for each in found:  # which grows meanwhile
+            for place in each.places:
+                for other in place.flows:
+                    if other not in seen:
+                        seen.add(other)
+                        found.append(other)
+        return found
+
+    def _share(self, flows: list[Flow]) -> None:
+        """Set the rates of flows that share places anew, and wait for the first of them to end."""
+        now = self._env.now
+        customers = Counter(flow.demand for flow in flows)
+        came = self._shares(customers)
+        for flow in flows:
+            flow.advance(now)
+            flow.pace = came.rates[flow.demand] / flow.factor
+            flow.version += 1
+        busy = Counter[Shared]()
+        for demand, count in customers.items():
+            for place, seconds in demand.needs:
+                busy[cast("Shared", place)] += count * came.rates[demand] * seconds  # type: ignore[assignment]
+        for place, utilisation in busy.items():
+            place.settle(utilisation, came.present[place])
+        first = min(flows, key=lambda flow: flow.left / flow.pace)
+        wake = self._env.timeout(first.left / first.pace, (first, first.version))
+        cast("list[object]", wake.callbacks).append(self._wake)
+
+    def _shares(self, customers: Counter[Demand]) -> Shares:
+        # Kept for one world only: in another the same associations may come together in another order, and sums of
+        # floats would differ in their last digits.
+        key = frozenset(customers.items())
+        came = self._known.get(key)
+        if came is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            came = self._known[key] = shares(customers)
+        return came
+
+    def _wake(self, event: Event) -> None:
+        first, version = cast("tuple[Flow, int]", event.value)
+        if first.version != version:
+            return  # the rates have changed since
+        now = self._env.now
+        flows = self._together(first)
+        for flow in flows:
+            flow.advance(now)
+        ended = [flow for flow in flows if flow.is_over(now)]
+        for flow in ended:
+            for place in flow.places:
+                del place.flows[flow]
+                if not place.flows:
+                    place.settle(0.0, 0.0)
+        left = {flow: None for flow in flows if not flow.is_over(now)}
+        while left:
+            together = self._together(next(iter(left)))
+            self._share(together)
+            for flow in together:
+                del left[flow]
+        for flow in ended:
+            flow.passage.moments.append(Moment(now, flow.passage.count))
+            flow.ended.succeed(flow.passage)
