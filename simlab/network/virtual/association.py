@@ -23,6 +23,9 @@ MAXIMUM_LENGTH = 1 << 20
 PDV_HEADER = 6
 """Bytes before each fragment of a message (PS3.8 section 9.3.5.1 and annex E.2)."""
 
+REFERENCE_BYTES = 130
+"""Of an item of a Referenced SOP Sequence, about: two UIDs, and the tags and lengths of all of it."""
+
 WITHOUT_DATA_SET = 1
 WITH_DATA_SET = 2
 """P-DATA-TF PDUs of a request: command set and data set go in PDUs of their own."""
@@ -39,7 +42,9 @@ _WORDED: Mapping[Rejection, str] = {
 }
 """As PS3.8 table 9-21 has it."""
 
-NO_FAULT = AssociationFault()
+NO_FAULT, NO_REQUEST_FAULT = AssociationFault(), RequestFault()
+
+NO_ANSWER = "no answer to the association request"
 
 T = TypeVar("T")
 Steps = Generator[Event, Any, T]
@@ -102,17 +107,17 @@ class Association:
         """
         env, path, host = self._env, self._path, self._path.target
         deadline, asking = env.now + self._timeout, path.source.times.asking
-        unanswered = "no answer to the association request"
         path.connect()
         # TCP's set-up takes a round trip.
-        yield from self._wait(asking.association + path.round_trip + path.latency, deadline, unanswered)
+        yield from self._wait(asking.association + path.round_trip, deadline, NO_ANSWER)
+        yield from self._wait(path.cross(SMALL_MESSAGE) + path.latency, deadline, NO_ANSWER)
         fault = self.fault = self._faults.of_association(self._calling)
         answers = fault.delay + host.visit(host.times.serving.association) + path.latency
         crowded = host.associations >= host.maximum_associations
         host.associations += not crowded
         self._open = not crowded
         try:
-            yield from self._wait(answers, deadline, unanswered)
+            yield from self._wait(answers, deadline, NO_ANSWER)
             self._judge(crowded, proposed)
         except AssociationError:
             self.release()
@@ -128,6 +133,55 @@ class Association:
             raise AssociationError(Trouble.REJECTED, f"{numbers} {_WORDED.get(rejection, '')}")
         if not any(self.accepts(*pair) for pair in proposed):
             raise AssociationError(Trouble.NO_CONTEXT, "every presentation context was rejected")
+
+    def is_smooth(self, operation: str) -> bool:
+        """Whether nothing can go wrong with it, nor with an operation on it: its times can be told at once."""
+        faults, host = self._faults, self._path.target
+        return (
+            host.associations < host.maximum_associations
+            and not faults.concern("association")
+            and not faults.concern(operation)
+        )
+
+    def establish(self) -> Steps[None]:
+        """Request it where that is smooth. Raises AssociationError if the other AE is too slow."""
+        opened = self._opened()
+        yield self._env.timeout(min(opened, self._timeout))
+        if opened > self._timeout:
+            self.release()
+            raise AssociationError(Trouble.TIMEOUT, NO_ANSWER)
+
+    def _opened(self) -> float:
+        """Seconds until it is established."""
+        path, host = self._path, self._path.target
+        path.connect()
+        host.associations += 1
+        self._open = True
+        there = path.source.times.asking.association + path.round_trip + path.cross(SMALL_MESSAGE) + path.latency
+        return there + host.visit(host.times.serving.association, there) + path.latency
+
+    def exchange(self, serve: Serve[T], references: int = 0) -> Steps[T]:
+        """Request it, ask (as :meth:`ask`), and release it, all in one, where that is smooth."""
+        env, path, host = self._env, self._path, self._path.target
+        opened = self._opened()
+        sending = path.source.times.asking.message + path.cross(SMALL_MESSAGE + references * REFERENCE_BYTES)
+        there = opened + sending + path.latency
+        acts = there + host.visit(host.times.serving.message, there)
+        try:
+            if opened > self._timeout:
+                yield env.timeout(self._timeout)
+                raise AssociationError(Trouble.TIMEOUT, NO_ANSWER)
+            if acts + path.latency > opened + sending + self._timeout:
+                env.process(self._late(acts, lambda: serve(NO_REQUEST_FAULT)))
+                yield env.timeout(opened + sending + self._timeout)
+                raise AssociationError(Trouble.TIMEOUT, f"none within {self._timeout:g} s")
+            yield env.timeout(acts)
+            done = serve(NO_REQUEST_FAULT)
+            if path.latency:
+                yield env.timeout(path.latency)
+        finally:
+            self.release()
+        return done
 
     def release(self) -> None:
         """End it, if it was accepted."""
@@ -161,15 +215,23 @@ class Association:
         return self.fault.aborts_at is not None and self._received >= self.fault.aborts_at
 
     def ask(
-        self, asked: Asked, serve: Serve[T], answer: Callable[[Status], T], *, pdus: int = WITH_DATA_SET
+        self,
+        asked: Asked,
+        serve: Serve[T],
+        answer: Callable[[Status], T],
+        *,
+        pdus: int = WITH_DATA_SET,
+        references: int = 0,
     ) -> Steps[T]:
         """Send a request, and wait for what the other AE makes of it.
 
         ``serve`` is how it does what it is asked, ``answer`` what comes of a status that it gives without having done
-        that. Raises AssociationError; the association is of no use then.
+        that; ``references`` is how many instances the request names. Raises AssociationError; the association is of no
+        use then.
         """
+        size = SMALL_MESSAGE + references * REFERENCE_BYTES
         times = self._path.target.times.serving
-        sending = self._path.source.times.asking.message + self._path.cross(SMALL_MESSAGE)
+        sending = self._path.source.times.asking.message + self._path.cross(size)
         request = _Request(asked, pdus, sending, times.message, f"none within {self._timeout:g} s")
         return (yield from self._exchange(request, serve, answer))
 

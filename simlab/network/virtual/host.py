@@ -21,11 +21,11 @@ class Host(Shared):
         """That others have with it."""
         self._messages = Station(env, self.servers)
 
-    def visit(self, seconds: float) -> float:
-        """Come with so many seconds of work. Returns the seconds until it is done, after all messages before it.
+    def visit(self, seconds: float, ahead: float = 0.0) -> float:
+        """Come so many seconds ahead, with so many seconds of work. Returns the seconds from then until it is done.
 
         Trains that are there meanwhile have their turns too (Seidmann, Schweitzer and Shalev-Oren 1987, for several
         servers).
         """
         each = seconds / self.servers
-        return self._messages.enter(seconds - each + self.take(each))
+        return self._messages.enter(seconds - each + self.take(each), ahead)

@@ -11,9 +11,10 @@ from simlab.network.virtual.traffic import Shared
 class SharedLine(Shared):
     """The line of one direction. It counts what a :class:`simlab.network.link.lane.Lane` counts."""
 
-    def __init__(self, env: simpy.Environment, bandwidth: float) -> None:
-        """``bandwidth`` is in IP bytes per second."""
+    def __init__(self, env: simpy.Environment, bandwidth: float, queue: float = 0.0) -> None:
+        """``bandwidth`` is in IP bytes per second; so many of them may ``queue``, first come, first served."""
         super().__init__(env)
+        self._queue = queue / bandwidth
         self.bandwidth = bandwidth
         self.connections = 0
         """Associations that were requested in this direction."""
@@ -26,6 +27,10 @@ class SharedLine(Shared):
         return self.payload * WIRE
 
     def cross(self, size: int) -> float:
-        """Send a single message that nobody else notices; returns the seconds that it takes, in turns with others."""
+        """Send a single message that nobody else notices; returns the seconds that it takes.
+
+        It gets into the queue behind what is there of the instances of trains. What of these finds no room there has
+        turns, and so does the message.
+        """
         self.payload += size
-        return self.take(size * WIRE / self.bandwidth)
+        return min(self._queue, self.backlog) + self.take(size * WIRE / self.bandwidth)

@@ -108,8 +108,14 @@ class Plane:
     def _associate(self, call: Operation[Any]) -> Steps[Association]:
         """Request an association for the operation's SOP class. Raises AssociationError."""
         association = self._between(call)
-        yield from association.request([(call.sop_class, syntax) for syntax in UNCOMPRESSED])
+        yield from self._request(association, call)
         return association
+
+    def _request(self, association: Association, call: Operation[Any]) -> Steps[None]:
+        if association.is_smooth(call.name):
+            yield from association.establish()
+        else:
+            yield from association.request([(call.sop_class, syntax) for syntax in UNCOMPRESSED])
 
     def _exchange(
         self, call: Operation[OutcomeT], asked: Asked, serve: Serve[OutcomeT], *, pdus: int = WITH_DATA_SET
@@ -117,7 +123,10 @@ class Plane:
         """An operation of one request and one response, on an association of its own."""
 
         def steps() -> Steps[OutcomeT]:
-            association = yield from self._associate(call)
+            association = self._between(call)
+            if association.is_smooth(call.name):
+                return (yield from association.exchange(serve))
+            yield from self._request(association, call)
             try:
                 return (yield from association.ask(asked, serve, call.outcome, pdus=pdus))
             finally:

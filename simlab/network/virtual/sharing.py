@@ -58,20 +58,43 @@ class Demand(NamedTuple):
         return 1 / (self.think + sum(seconds for _, seconds in self.needs))
 
 
+class Load(NamedTuple):
+    """How a place is loaded, on average."""
+
+    utilisation: float = 0.0
+    present: float = 0.0
+    """Instances that are there."""
+    backlog: float = 0.0
+    """Seconds of work that is there: who waits its turn has all of it left, who has it half."""
+
+    def more(self, rate: float, present: float, seconds: float) -> Load:
+        """The load with some more associations of one kind, whose instances take so many seconds each."""
+        busy = rate * seconds
+        return Load(
+            self.utilisation + busy, self.present + present, self.backlog + max(0.0, present - busy / 2) * seconds
+        )
+
+
+IDLE = Load()
+
+
 class Shares(NamedTuple):
     """What comes of so many associations that share places."""
 
     rates: Mapping[Demand, float]
     """Instances a second of each association, by what it demands."""
-    present: Mapping[Hashable, float]
-    """Instances at each place, on average."""
+    loads: Mapping[Hashable, Load]
+    """Of each place."""
 
 
 def shares(customers: Mapping[Demand, int]) -> Shares:
     """How fast so many associations of each demand are together. Each needs something, be it time or a place."""
     if sum(customers.values()) == 1:
         (each,) = customers
-        return Shares({each: each.alone}, {place: seconds * each.alone for place, seconds in each.needs})
+        alone = each.alone
+        return Shares(
+            {each: alone}, {place: IDLE.more(alone, seconds * alone, seconds) for place, seconds in each.needs}
+        )
     needing = Counter[Hashable]()
     for each, count in customers.items():
         for place, _ in each.needs:
@@ -85,12 +108,13 @@ def shares(customers: Mapping[Demand, int]) -> Shares:
     chances = np.exp(weights - weights.max())
     chances /= chances.sum()
     rates = {each: float((chances / cycle).sum()) for each, cycle in cycles.items()}
-    present = dict.fromkeys(needing, 0.0)
+    loads = dict.fromkeys(needing, IDLE)
     for each, count in customers.items():
         for place, seconds in each.needs:
             here = chances * axes[place] if place in axes else chances
-            present[place] += count * seconds * float((here / cycles[each]).sum())
-    return Shares(rates, present)
+            present = count * seconds * float((here / cycles[each]).sum())
+            loads[place] = loads[place].more(count * rates[each], present, seconds)
+    return Shares(rates, loads)
 
 
 def _cycle(each: Demand, axes: Mapping[Hashable, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:

@@ -28,9 +28,12 @@ class Station:
         """Run seconds at which each server has done what there is to do: a heap."""
         heapify(self._free)
 
-    def enter(self, service: float) -> float:
-        """Come now, with so many seconds of work. Returns the seconds until it is done: those of waiting, and these."""
-        now = self._env.now
+    def enter(self, service: float, ahead: float = 0.0) -> float:
+        """Come so many seconds ahead, with so many seconds of work. Returns the seconds from then until it is done.
+
+        It is served before those who come later and say so earlier: what is ahead should be little.
+        """
+        now = self._env.now + ahead
         begins = max(now, self._free[0])
         heapreplace(self._free, begins + service)
         self.visits += 1

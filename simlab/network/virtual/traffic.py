@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 import simpy
 from simpy import Event
 
-from simlab.network.virtual.sharing import Demand, Shares, shares
+from simlab.network.virtual.sharing import IDLE, Demand, Load, Shares, shares
 
 TOLERANCE = 1e-9
 """Of a train: what is left is nothing. Relative, since after a year of run seconds a float resolves 4 ns."""
@@ -57,6 +57,8 @@ class Shared:
     def __init__(self, env: simpy.Environment) -> None:
         self.present = 0.0
         """Instances there, on average, for as long as the same trains are under way."""
+        self.backlog = 0.0
+        """Seconds of work that is there, on average."""
         self.flows: dict[Flow, None] = {}
         self._env = env
         self._since = 0.0
@@ -73,12 +75,13 @@ class Shared:
         self._busy += seconds
         return seconds * (1 + self.present)
 
-    def settle(self, utilisation: float, present: float) -> None:
-        """From now on it is busy for such a share of the time, with so many instances there."""
+    def settle(self, load: Load) -> None:
+        """From now on the trains that go through it load it like that."""
         self._busy = self.busy
         self._since = self._env.now
-        self._utilisation = utilisation
-        self.present = present
+        self._utilisation = load.utilisation
+        self.present = load.present
+        self.backlog = load.backlog
 
 
 class Flow:
@@ -156,12 +159,8 @@ class Traffic:
             flow.advance(now)
             flow.pace = came.rates[flow.demand] / flow.factor
             flow.version += 1
-        busy = Counter[Shared]()
-        for demand, count in customers.items():
-            for place, seconds in demand.needs:
-                busy[cast("Shared", place)] += count * came.rates[demand] * seconds  # type: ignore[assignment]
-        for place, utilisation in busy.items():
-            place.settle(utilisation, came.present[place])
+        for place, load in came.loads.items():
+            cast("Shared", place).settle(load)
         first = min(flows, key=lambda flow: flow.left / flow.pace)
         wake = self._env.timeout(first.left / first.pace, (first, first.version))
         cast("list[object]", wake.callbacks).append(self._wake)
@@ -190,7 +189,7 @@ class Traffic:
             for place in flow.places:
                 del place.flows[flow]
                 if not place.flows:
-                    place.settle(0.0, 0.0)
+                    place.settle(IDLE)
         left = {flow: None for flow in flows if not flow.is_over(now)}
         while left:
             together = self._together(next(iter(left)))
