@@ -22,6 +22,9 @@ BANDWIDTH = 125e6
 CROSSING = (2048 + MESSAGE_BYTES) * WIRE / BANDWIDTH
 """Seconds that an instance of the test study is on the line."""
 
+SET_UP = SMALL_MESSAGE * WIRE / BANDWIDTH
+"""Seconds that an association request is."""
+
 
 @pytest.fixture
 def world(tmp_path):
@@ -45,29 +48,29 @@ def stored(world, count, *, options=StoreOptions(), sharing=1):
 
 def test_studies_share_the_line(world):
     (alone,) = stored(world, 100)
-    assert alone.finished - alone.started == pytest.approx(100 * CROSSING)
+    assert alone.finished - alone.started == pytest.approx(100 * CROSSING + SET_UP)
     for outcome in stored(world, 100, sharing=3):
-        assert outcome.finished - outcome.started == pytest.approx(300 * CROSSING)
+        assert outcome.finished - outcome.started == pytest.approx(300 * CROSSING + SET_UP)
         rows = outcome.rows
         assert rows.finished == sorted(rows.finished)
-        assert rows.started == [outcome.started, *rows.finished[:-1]]
+        assert rows.started == [pytest.approx(outcome.started + SET_UP), *rows.finished[:-1]]
         assert rows.finished[-1] == pytest.approx(outcome.finished)
 
 
 def test_the_line_counts_what_is_stored(world):
     stored(world, 10, sharing=2)
-    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES)
+    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES) + 2 * SMALL_MESSAGE
     assert world.line.connections == 2
     assert world.back.payload == 0
     wait_for(world, world.network.echo("scanner", "archive"))
-    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES) + SMALL_MESSAGE
+    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES) + 4 * SMALL_MESSAGE
 
 
 def test_a_transfer_that_faults_may_meet_shares_the_line_too(world):
     world.faults["archive"].does["C-STORE"] = lambda _: RequestFault(answer=Status(0xA700))
     for outcome in stored(world, 100, sharing=2):
         assert outcome.status == 0xA700
-        assert outcome.finished - outcome.started == pytest.approx(200 * CROSSING)
+        assert outcome.finished - outcome.started == pytest.approx(200 * CROSSING + SET_UP)
 
 
 def test_what_is_got_comes_over_the_line_back(world):

@@ -66,7 +66,10 @@ def test_so_they_are_where_several_places_are_shared(customers):
     expected, present = by_recursion(customers)
     found = shares(customers)
     assert found.rates == pytest.approx(expected, rel=1e-9)
-    assert found.present == pytest.approx({place: present[place] for place in found.present}, rel=1e-9)
+    for place, load in found.loads.items():
+        assert load.present == pytest.approx(present[place], rel=1e-9)
+        busy = sum(count * expected[each] * dict(each.needs).get(place, 0.0) for each, count in customers.items())
+        assert load.utilisation == pytest.approx(busy, rel=1e-9)
 
 
 def test_rates_of_very_many():

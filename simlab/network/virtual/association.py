@@ -134,25 +134,25 @@ class Association:
         if not any(self.accepts(*pair) for pair in proposed):
             raise AssociationError(Trouble.NO_CONTEXT, "every presentation context was rejected")
 
-    def is_smooth(self, operation: str) -> bool:
-        """Whether nothing can go wrong with it, nor with an operation on it: its times can be told at once."""
+    def is_smooth(self, operation: str, alike: int = 1) -> bool:
+        """Whether nothing can go wrong with so many, nor with an operation on them: times can be told at once."""
         faults, host = self._faults, self._path.target
         return (
-            host.associations < host.maximum_associations
+            host.associations + alike <= host.maximum_associations
             and not faults.concern("association")
             and not faults.concern(operation)
         )
 
     def establish(self) -> Steps[None]:
         """Request it where that is smooth. Raises AssociationError if the other AE is too slow."""
-        opened = self._opened()
+        opened = self.open()
         yield self._env.timeout(min(opened, self._timeout))
         if opened > self._timeout:
             self.release()
             raise AssociationError(Trouble.TIMEOUT, NO_ANSWER)
 
-    def _opened(self) -> float:
-        """Seconds until it is established."""
+    def open(self) -> float:
+        """Request it where that is smooth. Returns the seconds until it is established."""
         path, host = self._path, self._path.target
         path.connect()
         host.associations += 1
@@ -163,7 +163,7 @@ class Association:
     def exchange(self, serve: Serve[T], references: int = 0) -> Steps[T]:
         """Request it, ask (as :meth:`ask`), and release it, all in one, where that is smooth."""
         env, path, host = self._env, self._path, self._path.target
-        opened = self._opened()
+        opened = self.open()
         sending = path.source.times.asking.message + path.cross(SMALL_MESSAGE + references * REFERENCE_BYTES)
         there = opened + sending + path.latency
         acts = there + host.visit(host.times.serving.message, there)

@@ -30,11 +30,11 @@ from simlab.network.seam import (
     Outcome,
     Retrieved,
     Status,
-    Stored,
     StoreOptions,
     Trouble,
 )
 from simlab.network.sop_classes import GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
+from simlab.network.stored import Stored
 from simlab.network.virtual.association import WITHOUT_DATA_SET, Association, AssociationError, Steps
 from simlab.network.virtual.path import Freight
 from simlab.network.virtual.plane import NO_SEED, WORLD, Route
@@ -42,7 +42,7 @@ from simlab.network.virtual.polling import Querying
 from simlab.network.virtual.retrieve import UNKNOWN_DESTINATION, retrieved
 from simlab.network.virtual.server import VirtualNode
 from simlab.network.virtual.transfer import Transfer, send_train
-from simlab.records import InstanceBatch, InstanceRows, Recorder
+from simlab.records import InstanceBatch, Recorder, StudyRows
 from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.study import Study
 
@@ -86,15 +86,15 @@ class VirtualNetwork(Querying):
                 self.env, self._traffic, path, calling, peer, study, timeout, options, self._kept(source), factor
             )
             yield from transfer.run()
-            rows = transfer.rows
-            call.tally(rows, study.count)
+            told = transfer.told
+            call.tally(told, study.count)
             call.transcoded, call.codec_seconds = transfer.transcoded, transfer.codec_seconds
             for series in study.series:
                 if (form := transfer.forms[series.uid]) is not None:
                     self._keep(target, series, form.syntax)
-            self._recorder.add_instances(InstanceBatch(WORLD, source, target, study.uid, rows))
+            self._recorder.add_instances(InstanceBatch(WORLD, source, target, study.uid, told))
             status = Status(transfer.status, transfer.comment)
-            return call.outcome(status, trouble=transfer.trouble, rows=rows, references=study.references)
+            return call.outcome(status, trouble=transfer.trouble, told=told, references=study.references)
 
         return self._operate(call, steps())
 
@@ -120,8 +120,8 @@ class VirtualNetwork(Querying):
             statuses: list[int] = []
             for held in server.recall(located.references):
                 stored: Stored = yield self.store(target, destination, held, timeout=timeout)
-                statuses += stored.rows.status
-                statuses += [NO_STATUS] * (held.count - len(stored.rows))  # never tried
+                statuses += stored.statuses
+                statuses += [NO_STATUS] * (held.count - len(stored.told))  # never tried
             association.release()
             return retrieved(call, statuses, located.status)
 
@@ -219,7 +219,7 @@ class VirtualNetwork(Querying):
         call = Operation(Outcome, "N-ACTION", source, target, timeout, STORAGE_COMMITMENT, study.uid, study.count)
         handle = f"{source}:{transaction}"
         request = CommitmentRequest(transaction, study.references, self._nodes[source].ae_title, handle)
-        asked = self._asked(call, *(sop_instance for _, sop_instance in study.references))
+        asked = self._asked(call, instances=lambda: (uid for _, uid in study.references))
 
         def steps() -> Steps[Outcome]:
             association = yield from self._associate(call)
@@ -227,12 +227,17 @@ class VirtualNetwork(Querying):
             server, open_until = self._nodes[target].server, -inf
             try:
                 outcome = yield from association.ask(
-                    asked, lambda _: call.outcome(server.commitment_requested(request)), call.outcome
+                    asked,
+                    lambda _: call.outcome(server.commitment_requested(request)),
+                    call.outcome,
+                    references=study.count,
                 )
                 if outcome.ok and hold > 0:
                     open_until = self.env.now + hold
             finally:
                 answered.succeed(open_until)
+                if open_until == -inf:
+                    self._held.pop(handle, None)
                 association.release()
             return outcome
 
@@ -252,7 +257,7 @@ class VirtualNetwork(Querying):
         """Storage commitment N-EVENT-REPORT."""
         count = len(report.stored) + len(report.failed)
         call = Operation(Outcome, "N-EVENT-REPORT", source, target, timeout, STORAGE_COMMITMENT, study, count)
-        asked = self._asked(call, *report.sop_instances)
+        asked = self._asked(call, instances=lambda: report.sop_instances)
 
         def serve(_: RequestFault) -> Outcome:
             return call.outcome(self._nodes[target].server.commitment_reported(report))
@@ -261,7 +266,7 @@ class VirtualNetwork(Querying):
             held = None if on is None else self._held.pop(on, None)
             if held is not None and (yield held) >= self.env.now:  # one thing after the other on an association
                 with suppress(AssociationError):  # then on a new one
-                    outcome = yield from self._between(call).ask(asked, serve, call.outcome)
+                    outcome = yield from self._between(call).ask(asked, serve, call.outcome, references=count)
                     return replace(outcome, comment="on the association of the request")
             if astray:
                 yield self.env.timeout(self._path(source, target).round_trip)
@@ -270,7 +275,7 @@ class VirtualNetwork(Querying):
             try:
                 if association.fault.refuses_role:
                     raise AssociationError(Trouble.NO_CONTEXT, "the SCP role was refused")
-                return (yield from association.ask(asked, serve, call.outcome))
+                return (yield from association.ask(asked, serve, call.outcome, references=count))
             finally:
                 association.release()
 
@@ -326,8 +331,7 @@ class VirtualNetwork(Querying):
         if study is None:
             return call.outcome(Status(NO_STATUS, "nothing received to derive from"))
         call.instances, call.bytes = study.count, study.nominal_bytes
-        rows = InstanceRows.of(study.references)
-        self._recorder.add_instances(InstanceBatch(WORLD, call.source, "", study.uid, rows, call.name))
+        self._recorder.add_instances(InstanceBatch(WORLD, call.source, "", study.uid, StudyRows(study), call.name))
         return call.outcome(study=study, instances=call.instances, bytes=call.bytes)
 
 

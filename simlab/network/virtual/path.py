@@ -48,6 +48,7 @@ class Path:
     window: float = inf
     """Bytes that TCP has under way on a connection, at most."""
     _needs: dict[Freight, Demand] = field(default_factory=dict)
+    _slow_starts: dict[tuple[float, int], float] = field(default_factory=dict)
 
     @property
     def round_trip(self) -> float:
@@ -67,7 +68,11 @@ class Path:
         """Seconds by which TCP's slow start holds up a train of instances of one size, on a new connection."""
         if self.line is None or not self.latency:
             return 0.0
-        return slow_start(size + MESSAGE_BYTES, count, self.line.bandwidth, self.round_trip, self.window)
+        known = self._slow_starts.get((size, count))
+        if known is None:
+            known = slow_start(size + MESSAGE_BYTES, count, self.line.bandwidth, self.round_trip, self.window)
+            self._slow_starts[size, count] = known
+        return known
 
     def needs(self, freight: Freight) -> Demand:
         """What C-STOREs need of the line and of both computers, and besides."""

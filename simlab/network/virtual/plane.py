@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import exp, inf, log, sqrt
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -97,7 +97,17 @@ class Plane:
             message = f"nobody knows where {call.target or 'that AE'} is"
             raise AssociationError(Trouble.UNREACHABLE, message) from None
 
-    def _asked(self, call: Operation[Any], *entities: str, accession: str = "") -> Asked:
+    def _asked(
+        self,
+        call: Operation[Any],
+        *entities: str,
+        instances: Callable[[], Iterable[str]] | None = None,
+        accession: str = "",
+    ) -> Asked:
+        """``instances`` tells the SOP Instance UIDs that a request names. It takes time, and only a fault may ask."""
+        peer = self._nodes.get(call.target)
+        if instances is not None and peer is not None and peer.faults.concern(call.name):
+            entities = tuple(instances())
         return Asked(call.name, self._nodes[call.source].ae_title, entities, accession)
 
     def _between(self, call: Operation[Any]) -> Association:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple, cast
 
@@ -87,10 +86,12 @@ class Shared:
 class Flow:
     """A train that is under way."""
 
-    __slots__ = ("demand", "ended", "factor", "left", "pace", "passage", "since", "version")
+    __slots__ = ("demand", "ended", "factor", "left", "pace", "passage", "places", "since", "version")
 
     def __init__(self, demand: Demand, passage: Passage, factor: float, ended: Event) -> None:
         self.demand = demand
+        self.places = tuple(cast("Shared", place) for place, _ in demand.needs)
+        """What it shares with others."""
         self.passage = passage
         self.factor = factor
         self.ended = ended
@@ -100,11 +101,6 @@ class Flow:
         """Instances a second."""
         self.since = passage.moments[0].when
         self.version = 0
-
-    @property
-    def places(self) -> Iterable[Shared]:
-        """What it shares with others."""
-        return (cast("Shared", place) for place, _ in self.demand.needs)
 
     def advance(self, now: float) -> None:
         """Take account of what has ended since the rates were set."""
@@ -123,7 +119,7 @@ class Traffic:
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
-        self._known: dict[frozenset[tuple[Demand, int]], Shares] = {}
+        self._known: dict[Demand | frozenset[tuple[Demand, int]], Shares] = {}
 
     def carry(self, demand: Demand, count: int, factor: float = 1.0) -> Event:
         """Send a train of so many instances, one after the other. Value: :class:`Passage`.
@@ -153,22 +149,22 @@ class Traffic:
     def _share(self, flows: list[Flow]) -> None:
         """Set the rates of flows that share places anew, and wait for the first of them to end."""
         now = self._env.now
-        customers = Counter(flow.demand for flow in flows)
-        came = self._shares(customers)
+        came = self._shares([flow.demand for flow in flows])
         for flow in flows:
             flow.advance(now)
             flow.pace = came.rates[flow.demand] / flow.factor
             flow.version += 1
         for place, load in came.loads.items():
             cast("Shared", place).settle(load)
-        first = min(flows, key=lambda flow: flow.left / flow.pace)
+        first = min(flows, key=_time_left) if len(flows) > 1 else flows[0]
         wake = self._env.timeout(first.left / first.pace, (first, first.version))
         cast("list[object]", wake.callbacks).append(self._wake)
 
-    def _shares(self, customers: Counter[Demand]) -> Shares:
+    def _shares(self, demands: list[Demand]) -> Shares:
         # Kept for one world only: in another the same associations may come together in another order, and sums of
         # floats would differ in their last digits.
-        key = frozenset(customers.items())
+        customers = Counter(demands) if len(demands) > 1 else {demands[0]: 1}
+        key = frozenset(customers.items()) if len(demands) > 1 else demands[0]
         came = self._known.get(key)
         if came is None:
             if len(self._known) >= REMEMBERED:
@@ -184,13 +180,17 @@ class Traffic:
         flows = self._together(first)
         for flow in flows:
             flow.advance(now)
-        ended = [flow for flow in flows if flow.is_over(now)]
-        for flow in ended:
+        ended: list[Flow] = []
+        left: dict[Flow, None] = {}
+        for flow in flows:
+            if not flow.is_over(now):
+                left[flow] = None
+                continue
+            ended.append(flow)
             for place in flow.places:
                 del place.flows[flow]
                 if not place.flows:
                     place.settle(IDLE)
-        left = {flow: None for flow in flows if not flow.is_over(now)}
         while left:
             together = self._together(next(iter(left)))
             self._share(together)
@@ -199,3 +199,7 @@ class Traffic:
         for flow in ended:
             flow.passage.moments.append(Moment(now, flow.passage.count))
             flow.ended.succeed(flow.passage)
+
+
+def _time_left(flow: Flow) -> float:
+    return flow.left / flow.pace

@@ -9,16 +9,18 @@ from functools import cached_property
 from typing import NamedTuple, cast
 
 import simpy
+from simpy import Event
 
 from simlab.network.faults import Asked, RequestFault
 from simlab.network.negotiation import EXPLICIT, UNCOMPRESSED, keyword, proposals, ways
 from simlab.network.seam import NO_STATUS, SUCCESS, Status, StoreOptions, Trouble, is_success
-from simlab.network.virtual.association import Association, AssociationError, Steps
+from simlab.network.virtual.association import NO_ANSWER, Association, AssociationError, Steps
 from simlab.network.virtual.path import MESSAGE_BYTES, Freight, Path
 from simlab.network.virtual.server import VirtualNode
 from simlab.network.virtual.times import Times
 from simlab.network.virtual.traffic import Passage, Traffic
-from simlab.records import InstanceRows
+from simlab.records import InstanceRows, Rows, StudyRows
+from simlab.records import Train as _TrainRows
 from simlab.studies.study import Series, Study
 
 
@@ -55,7 +57,11 @@ class Train:
     share: Sequence[int]
     """Flat indices in the study."""
     association: Association
+    began: float = 0.0
+    passage: Passage | None = None
+    """If all of it went as one."""
     sent: list[Sent] = field(default_factory=list)
+    """If it did not: what came of each instance."""
     trouble: Trouble = Trouble.NONE
     comment: str = ""
 
@@ -78,39 +84,83 @@ class Transfer:
     """The transfer syntax in which the sender has a series."""
     factor: float = 1.0
     """How much longer the receiver takes than it does on average."""
-    rows: InstanceRows = field(default_factory=InstanceRows)
+    told: Rows = field(default_factory=InstanceRows)
+    """What came of each instance that was tried."""
     trouble: Trouble = Trouble.NONE
     comment: str = ""
     transcoded: int = 0
     codec_seconds: float = 0.0
     _accepted: set[int] = field(default_factory=set)
     """Indices of the instances that the peer takes."""
+    _trains: int = 0
     _handed_over: bool = False
 
     def run(self) -> Steps[None]:
         """Send everything, dealt out in turn to the associations. Fills all that says what came of it."""
         indices, count = cast("Sequence[int]", self.study.indices), self.options.associations
         trains = [Train(share, self._association()) for k in range(count) if (share := indices[k::count])]
-        yield self.env.all_of([self.env.process(self._associate(train)) for train in trains])
+        self._trains = len(trains)
+        smooth = self._is_smooth(trains)
+        yield from self._smoothly(trains) if smooth else self._together(trains, self._associate)
         for train in trains:
             self._note(train.trouble, train.comment)
         opened = [train for train in trains if train.trouble is Trouble.NONE]
-        yield self.env.all_of([self.env.process(self._send(train)) for train in opened])
-        status = self._hand_over()
+        if not smooth:
+            yield from self._together(opened, self._send)
+        status = self._hand_over(opened)
         for train in opened:
             train.association.release()
             self._note(train.trouble, train.comment)
-            for sent in train.sent:
-                self._add(sent, status.code if sent.code is None else sent.code)
+        self.told = self._as_one(trains, status) or self._one_by_one_told(opened, status)
         if not is_success(status.code):
             self._note(Trouble.NONE, status.comment)
+
+    def _is_smooth(self, trains: Sequence[Train]) -> bool:
+        """Whether nothing can go wrong with it but that the peer is too slow."""
+        return (
+            all(train.association.is_smooth("C-STORE", len(trains)) for train in trains[:1])
+            and None not in self.forms.values()
+        )
+
+    def _smoothly(self, trains: Sequence[Train]) -> Steps[None]:
+        """Send everything where nothing can go wrong: all trains leave together."""
+        if not trains:
+            return
+        opened = max([train.association.open() for train in trains])
+        if opened > self.timeout:
+            yield self.env.timeout(self.timeout)
+            for train in trains:
+                train.association.release()
+                train.trouble, train.comment = Trouble.TIMEOUT, NO_ANSWER
+            return
+        freights = [self._freight(train.share) for train in trains]
+        began = self.env.now + opened
+        held_up = [
+            self.path.slow_start(freight.size, len(train.share))
+            for freight, train in zip(freights, trains, strict=True)
+        ]
+        yield self.env.timeout(opened + max(held_up))
+        under_way = [
+            start_train(self.traffic, self.path, freight, len(train.share), self.factor)
+            for freight, train in zip(freights, trains, strict=True)
+        ]
+        for train, ended in zip(trains, under_way, strict=True):
+            train.began, train.passage = began, (yield ended)
+
+    def _together(self, trains: Sequence[Train], do: Callable[[Train], Steps[None]]) -> Steps[None]:
+        if len(trains) == 1:
+            yield from do(trains[0])
+        elif trains:
+            yield self.env.all_of([self.env.process(do(train)) for train in trains])
 
     @property
     def status(self) -> int:
         """Success, the first status that was not, or NO_STATUS if responses are missing."""
         if self.trouble is not Trouble.NONE:
             return NO_STATUS
-        return next((status for status in self.rows.status if not is_success(status)), SUCCESS)
+        told = self.told
+        statuses = (told.status,) if isinstance(told, StudyRows) else told.status
+        return next((status for status in statuses if not is_success(status)), SUCCESS)
 
     # ---- in what it goes
 
@@ -151,14 +201,10 @@ class Transfer:
 
     def _undisturbed(self, train: Train) -> Steps[None]:
         """All of it as one, where nothing goes wrong."""
-        began = self.env.now
-        passage = yield from send_train(
+        train.began = self.env.now
+        train.passage = yield from send_train(
             self.env, self.traffic, self.path, self._freight(train.share), len(train.share), self.factor
         )
-        for index, ended in zip(train.share, passage.ends, strict=True):
-            train.sent.append(Sent(index, began, ended, None))
-            began = ended
-        self._accepted.update(train.share)
 
     def _freight(self, share: Sequence[int]) -> Freight:
         """What goes over an association: its instances are taken to be alike."""
@@ -211,24 +257,54 @@ class Transfer:
 
     # ---- the end
 
-    def _hand_over(self) -> Status:
+    def _hand_over(self, opened: Sequence[Train]) -> Status:
         """Let the peer take what it has accepted."""
         self._handed_over = True
+        if len(opened) == self._trains and all(train.passage for train in opened):
+            return self.peer.server.take(self.study)
+        for train in opened:
+            if train.passage is not None:
+                self._accepted.update(train.share)
         if not self._accepted:
             return Status(SUCCESS)
         whole = len(self._accepted) == self.study.count
         accepted = (index for index in self.study.indices if index in self._accepted)
         return self.peer.server.take(self.study if whole else self.study.select(accepted))
 
-    def _add(self, sent: Sent, code: int) -> None:
+    def _as_one(self, trains: Sequence[Train], status: Status) -> StudyRows | None:
+        """What there is to tell if all trains went as one, in one transfer syntax."""
+        forms = [goes for goes in self.forms.values() if goes is not None]
+        syntaxes = {goes.syntax for goes in forms}
+        if len(syntaxes) != 1 or not all(train.passage for train in trains):
+            return None
+        for series, count in counts(self.study, cast("Sequence[int]", self.study.indices)):
+            self._count(self.forms[series.uid], count)
+        told = tuple(_TrainRows(train.began, tuple(train.passage.moments)) for train in trains if train.passage)
+        return StudyRows(self.study, syntaxes.pop(), tuple(round(goes.size) for goes in forms), told, status.code)
+
+    def _one_by_one_told(self, opened: Sequence[Train], status: Status) -> InstanceRows:
+        rows = InstanceRows()
+        for train in opened:
+            sent = train.sent
+            if train.passage is not None:
+                begins = [train.began, *train.passage.ends]
+                sent = [Sent(*each, None) for each in zip(train.share, begins, begins[1:], strict=False)]
+            for each in sent:
+                self._add(rows, each, status.code if each.code is None else each.code)
+        return rows
+
+    def _add(self, rows: InstanceRows, sent: Sent, code: int) -> None:
         series, number = self.study.locate(sent.place)
         goes = self.forms[series.uid] if sent.went else None
+        self._count(goes, 1)
         syntax, size = ("", 0) if goes is None else (goes.syntax, round(goes.size))
-        if goes is not None and goes.transcoded:
-            self.transcoded += 1
-            self.codec_seconds += goes.decoding + goes.encoding
         uid = series.instance_uid(number)
-        self.rows.append(uid, series.sop_class, syntax, size, sent.began, sent.ended, code)
+        rows.append(uid, series.sop_class, syntax, size, sent.began, sent.ended, code)
+
+    def _count(self, goes: Form | None, instances: int) -> None:
+        if goes is not None and goes.transcoded:
+            self.transcoded += instances
+            self.codec_seconds += instances * (goes.decoding + goes.encoding)
 
     def _note(self, trouble: Trouble, comment: str) -> None:
         """The first trouble counts, and before any the first comment."""
@@ -264,17 +340,22 @@ def form(series: Series, kept: str, syntax: str, times: Times) -> Form:
 def send_train(
     env: simpy.Environment, traffic: Traffic, path: Path, freight: Freight, count: int, factor: float = 1.0
 ) -> Steps[Passage]:
-    """Send so many instances over one association, on a new connection. Returns when each had its response.
-
-    Where the receiver takes ``factor`` times as long as on average, the train takes longer by its share of the whole.
-    """
+    """Send so many instances over one association, on a new connection. Returns when each had its response."""
     if not count:
         return Passage(0, env.now)
     yield env.timeout(path.slow_start(freight.size, count))
+    passage: Passage = yield start_train(traffic, path, freight, count, factor)
+    return passage
+
+
+def start_train(traffic: Traffic, path: Path, freight: Freight, count: int, factor: float = 1.0) -> Event:
+    """Send so many instances over one association that is at its full speed. Value: :class:`Passage`.
+
+    Where the receiver takes ``factor`` times as long as on average, the train takes longer by its share of the whole.
+    """
     demand = path.needs(freight)
     service = path.target.times.serving
     share = (service.instance + service.byte * freight.size) * demand.alone
     if path.line is not None:
         path.line.payload += round(count * (freight.size + MESSAGE_BYTES))
-    passage: Passage = yield traffic.carry(demand, count, 1 + (factor - 1) * min(1.0, share))
-    return passage
+    return traffic.carry(demand, count, 1 + (factor - 1) * min(1.0, share))
