@@ -10,7 +10,7 @@ from simlab.network.link.settings import WIRE
 from simlab.network.query import Level, Model, Query
 from simlab.network.seam import Status, StoreOptions
 from simlab.network.virtual.link import SharedLine
-from simlab.network.virtual.path import MESSAGE_BYTES, SMALL_MESSAGE
+from simlab.network.virtual.path import MESSAGE_BYTES, SEGMENT, SMALL_MESSAGE
 from simlab.network.virtual.plane import Route
 from simlab.network.virtual.times import Asking, Serving, Times
 from simlab.nodes.specs import SPECS
@@ -22,8 +22,8 @@ BANDWIDTH = 125e6
 CROSSING = (2048 + MESSAGE_BYTES) * WIRE / BANDWIDTH
 """Seconds that an instance of the test study is on the line."""
 
-SET_UP = SMALL_MESSAGE * WIRE / BANDWIDTH
-"""Seconds that an association request is."""
+SET_UP = 2 * (SEGMENT + SMALL_MESSAGE) * WIRE / BANDWIDTH
+"""Seconds that an association's set-up is, there and back."""
 
 
 @pytest.fixture
@@ -59,11 +59,12 @@ def test_studies_share_the_line(world):
 
 def test_the_line_counts_what_is_stored(world):
     stored(world, 10, sharing=2)
-    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES) + 2 * SMALL_MESSAGE
+    set_up = SEGMENT + SMALL_MESSAGE
+    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES) + 2 * set_up
     assert world.line.connections == 2
-    assert world.back.payload == 0
+    assert world.back.payload == 2 * set_up
     wait_for(world, world.network.echo("scanner", "archive"))
-    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES) + 4 * SMALL_MESSAGE
+    assert world.line.payload == 20 * (2048 + MESSAGE_BYTES) + 3 * set_up + SMALL_MESSAGE
 
 
 def test_a_transfer_that_faults_may_meet_shares_the_line_too(world):
@@ -80,7 +81,8 @@ def test_what_is_got_comes_over_the_line_back(world):
     began = world.env.now
     got = wait_for(world, world.network.get("reader", "archive", query))
     assert got.completed == 50
-    assert world.back.payload - before == 50 * (2048 + MESSAGE_BYTES)
+    asked = SEGMENT + SMALL_MESSAGE + SMALL_MESSAGE  # of which one is the association's
+    assert world.back.payload - before == 50 * (2048 + MESSAGE_BYTES) + asked
     assert world.env.now - began == pytest.approx(50 * CROSSING, rel=0.1)
 
 

@@ -56,6 +56,8 @@ class _Request(NamedTuple):
     pdus: int
     sending: float
     """Seconds until its last byte is sent."""
+    answer: int
+    """Bytes of the response; 0: they do not count."""
     service: float
     """Seconds that it takes the other AE to do it, once its turn has come."""
     unanswered: str
@@ -107,12 +109,11 @@ class Association:
         """
         env, path, host = self._env, self._path, self._path.target
         deadline, asking = env.now + self._timeout, path.source.times.asking
-        path.connect()
-        # TCP's set-up takes a round trip.
-        yield from self._wait(asking.association + path.round_trip, deadline, NO_ANSWER)
+        yield from self._wait(asking.association + path.connect(), deadline, NO_ANSWER)
         yield from self._wait(path.cross(SMALL_MESSAGE) + path.latency, deadline, NO_ANSWER)
         fault = self.fault = self._faults.of_association(self._calling)
-        answers = fault.delay + host.visit(host.times.serving.association) + path.latency
+        answers = fault.delay + host.visit(host.times.serving.association)
+        answers += path.cross_back(SMALL_MESSAGE) + path.latency
         crowded = host.associations >= host.maximum_associations
         host.associations += not crowded
         self._open = not crowded
@@ -154,11 +155,11 @@ class Association:
     def open(self) -> float:
         """Request it where that is smooth. Returns the seconds until it is established."""
         path, host = self._path, self._path.target
-        path.connect()
         host.associations += 1
         self._open = True
-        there = path.source.times.asking.association + path.round_trip + path.cross(SMALL_MESSAGE) + path.latency
-        return there + host.visit(host.times.serving.association, there) + path.latency
+        there = path.source.times.asking.association + path.connect() + path.cross(SMALL_MESSAGE) + path.latency
+        accepted = there + host.visit(host.times.serving.association, there)
+        return accepted + path.cross_back(SMALL_MESSAGE) + path.latency
 
     def exchange(self, serve: Serve[T], references: int = 0) -> Steps[T]:
         """Request it, ask (as :meth:`ask`), and release it, all in one, where that is smooth."""
@@ -167,18 +168,19 @@ class Association:
         sending = path.source.times.asking.message + path.cross(SMALL_MESSAGE + references * REFERENCE_BYTES)
         there = opened + sending + path.latency
         acts = there + host.visit(host.times.serving.message, there)
+        back = path.cross_back(SMALL_MESSAGE) + path.latency
         try:
             if opened > self._timeout:
                 yield env.timeout(self._timeout)
                 raise AssociationError(Trouble.TIMEOUT, NO_ANSWER)
-            if acts + path.latency > opened + sending + self._timeout:
+            if acts + back > opened + sending + self._timeout:
                 env.process(self._late(acts, lambda: serve(NO_REQUEST_FAULT)))
                 yield env.timeout(opened + sending + self._timeout)
                 raise AssociationError(Trouble.TIMEOUT, f"none within {self._timeout:g} s")
             yield env.timeout(acts)
             done = serve(NO_REQUEST_FAULT)
-            if path.latency:
-                yield env.timeout(path.latency)
+            if back:
+                yield env.timeout(back)
         finally:
             self.release()
         return done
@@ -232,7 +234,7 @@ class Association:
         size = SMALL_MESSAGE + references * REFERENCE_BYTES
         times = self._path.target.times.serving
         sending = self._path.source.times.asking.message + self._path.cross(size)
-        request = _Request(asked, pdus, sending, times.message, f"none within {self._timeout:g} s")
+        request = _Request(asked, pdus, sending, SMALL_MESSAGE, times.message, f"none within {self._timeout:g} s")
         return (yield from self._exchange(request, serve, answer))
 
     def store(
@@ -245,11 +247,12 @@ class Association:
         yield traffic.carry(path.sending(freight), 1)
         if path.line is not None:
             path.line.payload += round(freight.size) + MESSAGE_BYTES
-        request = _Request(asked, pdus, 0.0, times.instance + times.byte * freight.size, unanswered)
+        request = _Request(asked, pdus, 0.0, 0, times.instance + times.byte * freight.size, unanswered)
         return (yield from self._exchange(request, serve, answer))
 
     def _exchange(self, request: _Request, serve: Serve[T], answer: Callable[[Status], T]) -> Steps[T]:
-        deadline, back = self._env.now + request.sending + self._timeout, self._path.latency
+        deadline = self._env.now + request.sending + self._timeout
+        back = self._path.cross_back(request.answer) + self._path.latency if request.answer else self._path.latency
         yield from self._wait(request.sending + self._path.latency, deadline, request.unanswered)
         if self.aborts(request.pdus):
             yield from self._wait(back, deadline, request.unanswered)

@@ -16,6 +16,9 @@ from simlab.network.virtual.traffic import Shared
 SMALL_MESSAGE = 1024
 """Bytes of a request without pixels: about those of a C-FIND or an N-CREATE with its PDUs."""
 
+SEGMENT = 60
+"""Bytes of a segment without data, as TCP's set-up has them."""
+
 MESSAGE_BYTES = 250
 """About what a C-STORE-RQ has besides its data set: command set and PDV headers (PS3.7 section 9.3.1)."""
 
@@ -47,6 +50,8 @@ class Path:
     target: Host
     window: float = inf
     """Bytes that TCP has under way on a connection, at most."""
+    line_back: SharedLine | None = None
+    """What responses cross."""
     _needs: dict[Freight, Demand] = field(default_factory=dict)
     _slow_starts: dict[tuple[float, int], float] = field(default_factory=dict)
 
@@ -55,14 +60,19 @@ class Path:
         """Seconds there and back."""
         return 2 * self.latency
 
-    def connect(self) -> None:
-        """Note that an association is requested."""
+    def connect(self) -> float:
+        """Open a connection. Returns the seconds that it takes: a round trip, and what is in line before it."""
         if self.line is not None:
             self.line.connections += 1
+        return self.cross(SEGMENT) + self.cross_back(SEGMENT) + self.round_trip
 
     def cross(self, size: int) -> float:
         """Send a single message of so many bytes; returns the seconds until the last one is on its way."""
         return 0.0 if self.line is None else self.line.cross(size)
+
+    def cross_back(self, size: int) -> float:
+        """As :meth:`cross`, for a response."""
+        return 0.0 if self.line_back is None else self.line_back.cross(size)
 
     def slow_start(self, size: float, count: int) -> float:
         """Seconds by which TCP's slow start holds up a train of instances of one size, on a new connection."""

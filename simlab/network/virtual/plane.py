@@ -69,7 +69,9 @@ class Plane:
         path = self._paths.get((source, target))
         if path is None:
             latency, line, window = self._route(source, target)
-            path = self._paths[source, target] = Path(latency, line, self.hosts[source], self.hosts[target], window)
+            ends = self.hosts[source], self.hosts[target]
+            path = Path(latency, line, *ends, window, self._route(target, source).line)
+            self._paths[source, target] = path
         return path
 
     def _kept(self, node: str) -> Callable[[Series], str]:
