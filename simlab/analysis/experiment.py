@@ -104,6 +104,8 @@ class Measurement:
     associations: int
     outstanding: int
     encode: str
+    backend: str
+    """``relay``, or ``tun``: what the link was made of."""
     repetition: int
     instances: int
     study_s: float
@@ -141,7 +143,7 @@ class Measurement:
     calibrated_encode_s: float
     calibrated_server_s: float
     relay_late_s: float
-    """p99 of how late the relay was."""
+    """p99 of how late the relay was, or its bridge of packets."""
     sender_cpu: float
     """Share of a processor that the sender needed, encoding included."""
     valid: bool

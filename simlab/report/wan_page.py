@@ -100,6 +100,7 @@ def remark_counts(table: pd.DataFrame) -> list[str]:
         return []
     kinds = {
         "relay": "in which the relay was late",
+        "bridge": "in which the bridge of packets was late",
         "encoding": "in which encoding took longer than in calibration",
         "processor": "in which the sender's processor was the limit",
         "not stored": "in which instances were not stored",

@@ -41,6 +41,7 @@ def measured(trial, noise=0.01):
     sent = int(instances * encoding.size)
     return Measurement(
         **asdict(cell),
+        backend="relay",
         repetition=trial.repetition,
         instances=instances,
         study_s=study,

@@ -55,6 +55,8 @@ def test_which_crossovers_there_are():
         ("--noise nan", 'noise "nan": expected a multiple'),
         ("--instances 0", 'argument --instances: "0" is not a whole number from 1'),
         ("--congestion vegas", 'unknown congestion "vegas": expected one of ideal, reno, cubic'),
+        ("--backend kernel", 'unknown backend "kernel": expected one of relay, tun'),
+        ("--backend tun --congestion ideal", 'congestion: "ideal"; expected cubic or reno with backend tun'),
         ("--window 0B", 'argument --window: "0B" is no size at all'),
         ("--to nobody", 'cannot read the address "nobody": expected AET@host:port'),
         ("--to archive --syntax deflated", "deflated data sets cannot be given new UIDs"),

@@ -52,6 +52,7 @@ def test_everything_is_taken_from_the_first_scanner_behind_a_link(lab):
         "rtt": pytest.approx(0.02),
         "bandwidth": 1e6,
         "window": 2**20,
+        "backend": "relay",
         "congestion": "reno",
         "queue": 65536,
         "seed": 7,
@@ -59,6 +60,10 @@ def test_everything_is_taken_from_the_first_scanner_behind_a_link(lab):
         "crossovers": True,
     }
     assert str(scenario) == "ct1 stores at pacs over north-main (20 ms there and back, 8 Mbit/s)"
+
+
+def test_a_link_over_the_kernels_tcp_stays_one(lab):
+    assert read_scenario(lab(link="backend: tun,")).options["backend"] == "tun"
 
 
 def test_the_direction_is_that_of_the_studies(lab):
@@ -114,6 +119,7 @@ experiment:
         "rtt": (0.0, 0.05),
         "bandwidth": (125e6,),
         "window": 2**20,
+        "backend": "relay",
         "congestion": "reno",
         "queue": 65536,
         "seed": 7,

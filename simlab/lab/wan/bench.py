@@ -71,6 +71,8 @@ class Settings:
     """Who receives: ``discard``, a receiver that counts and lets go; ``archive``, one of ours; or AET@HOST:PORT."""
     calling: str = CALLING
     """AE title of the sender."""
+    backend: str = "relay"
+    """What the link is made of: ``relay``, a model of TCP; or ``tun``, the kernel's own."""
 
 
 class Bench:
@@ -89,7 +91,7 @@ class Bench:
         self._overheads: dict[int, tuple[float, float]] = {}
         try:
             peer = self._stack.enter_context(receiver(settings.to))
-            line = Line(peer, settings.congestion, settings.window, settings.queue)
+            line = Line(peer, settings.congestion, settings.window, settings.queue, settings.backend)
             self._line = self._stack.enter_context(line)
         except BaseException:
             self._stack.close()
@@ -265,6 +267,7 @@ class Bench:
         p50, p95 = np.quantile(shipped.latencies, (0.5, 0.95))
         return Measurement(
             **asdict(cell),
+            backend=settings.backend,
             repetition=trial.repetition,
             instances=shipped.stored,
             study_s=shipped.study,
@@ -306,7 +309,8 @@ def _remarks(
     remarks += dict.fromkeys(shipped.troubles)
     usual = median(shipped.latencies)
     if passed.late > LATE * usual or passed.latest > LATEST * usual:
-        remarks.append(f"the relay was {passed.latest * 1000:.1f} ms late")
+        what = "relay" if settings.backend == "relay" else "bridge of packets"
+        remarks.append(f"the {what} was {passed.latest * 1000:.1f} ms late")
     if cell.encode == EncodeMode.STORED.value and shipped.cpu > BUSY * shipped.study:
         remarks.append("the sender's processor was the limit")
     if calibrated and encode > SLOWER * calibrated and encode - calibrated > shipped.study / settings.instances / 50:

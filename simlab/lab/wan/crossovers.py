@@ -24,6 +24,9 @@ FILE = "crossovers.jsonl"
 LEAST, MOST = 1e6 / 8, 4e9 / 8
 """Bytes per second: beyond these nothing is searched. The relay itself carries little more."""
 
+MOST_OF_A_BRIDGE = 1e9 / 8
+"""Bytes per second: the same for a bridge of packets (backend: tun)."""
+
 GUESS = 200e6 / 8
 """Bytes per second: where a crossover may be, before anything is known of it."""
 
@@ -86,6 +89,7 @@ def questions(design: Design, rtts: tuple[float, ...]) -> Iterator[Cell]:
 def find(bench: Bench, cell: Cell, default: str, repetitions: int, seed: int) -> Crossover:
     """Find one crossover, by bisection; both transfer syntaxes are measured side by side at each probe."""
     cells = replace(cell, syntax=default), cell
+    most = MOST if bench.settings.backend == "relay" else MOST_OF_A_BRIDGE
     seen: list[list[Encoding]] = [[], []]
 
     def calibrate(bandwidth: float) -> list[Encoding]:
@@ -94,7 +98,7 @@ def find(bench: Bench, cell: Cell, default: str, repetitions: int, seed: int) ->
         return [Encoding(known[0].size, *_mean(known)) for known in seen]
 
     def predict(near: float) -> tuple[float, float]:
-        one, other = calibrate(min(max(near, LEAST), MOST))
+        one, other = calibrate(min(max(near, LEAST), most))
         mode, encoders = EncodeMode(cell.encode), bench.settings.encoders
         long = crossover_bandwidth(one, other, mode, rtt=cell.rtt, encoders=encoders)
 
@@ -102,8 +106,8 @@ def find(bench: Bench, cell: Cell, default: str, repetitions: int, seed: int) ->
             plain, compressed = (replace(each, bandwidth=bandwidth) for each in cells)
             return bench.predict(plain, one, 0).total - bench.predict(compressed, other, 0).total
 
-        crossing = find_crossover(gained, LEAST, MOST)
-        return crossing or (inf if gained(MOST) > 0 else 0.0), long
+        crossing = find_crossover(gained, LEAST, most)
+        return crossing or (inf if gained(most) > 0 else 0.0), long
 
     def measure(bandwidth: float) -> Probe:
         calibrate(bandwidth)
@@ -122,7 +126,7 @@ def find(bench: Bench, cell: Cell, default: str, repetitions: int, seed: int) ->
     first, _ = predict(GUESS)
     for known in seen:
         known.clear()  # it was measured with pauses as at another bandwidth
-    crossing = bisect(measure, first if 0 < first < inf else MOST, least=LEAST, most=MOST, seed=seed)
+    crossing = bisect(measure, first if 0 < first < inf else most, least=LEAST, most=most, seed=seed)
     return _told(cell, default, crossing, predict(crossing.bandwidth), seen)
 
 

@@ -15,6 +15,8 @@ from simlab.lab.addresses import check_ae_title, parse_address
 from simlab.lab.wan.bench import Settings
 from simlab.lab.wan.receiver import ARCHIVE, DISCARD
 from simlab.lab.wan.sending import CALLING
+from simlab.network.link.settings import LinkSettings
+from simlab.network.live.relay.tun import missing, unable
 from simlab.network.live.sending.train import MOST_OUTSTANDING
 from simlab.studies.compression import why_not
 from simlab.studies.templates import TEMPLATES
@@ -43,7 +45,8 @@ SETTINGS: dict[str, Any] = {
     "instances": 10,
     "repetitions": 3,
     "seed": 1,
-    "congestion": "ideal",
+    "backend": "relay",
+    "congestion": None,
     "window": 4 * 2**20,
     "queue": None,
     "to": DISCARD,
@@ -51,26 +54,31 @@ SETTINGS: dict[str, Any] = {
 }
 """Everything else, unless something else is asked for."""
 
+USUAL_CONGESTION = {"relay": "ideal", "tun": "cubic"}
+"""For each backend: a kernel has no ideal one."""
+
 CONGESTIONS = ("ideal", "reno", "cubic")
 MODES = tuple(mode.value for mode in EncodeMode)
 
 
 def make_design(
-    levels: dict[str, Levels | None], *, instances: int, repetitions: int, seed: int, congestion: str, window: int,
-    queue: int | None, to: str = DISCARD, calling: str = CALLING,
+    levels: dict[str, Levels | None], *, instances: int, repetitions: int, seed: int, congestion: str | None,
+    window: int, queue: int | None, to: str = DISCARD, calling: str = CALLING, backend: str = "relay",
 ) -> tuple[Design, Settings]:  # fmt: skip
     """The design that was asked for. Raises UserError, in one line, for what cannot be."""
     asked = {**DEFAULTS, **{name: given for name, given in levels.items() if given is not None}}
     for name, number in (("instances", instances), ("repetitions", repetitions)):
         if number < 1:
             raise UserError(f"{name} {number}: expected 1 at least")
-    if congestion not in CONGESTIONS:
-        raise UserError(f"unknown congestion {shown(congestion)}: {advice(congestion, CONGESTIONS)}")
+    _one_of("backend", backend, tuple(USUAL_CONGESTION))
+    congestion = _one_of("congestion", congestion or USUAL_CONGESTION[backend], CONGESTIONS)
+    if backend == "tun":
+        _check_bridge(congestion)
     if to not in (DISCARD, ARCHIVE):
         parse_address(to)
     check_ae_title(calling)
     encoders = max(1, min(2, (os.cpu_count() or 2) - 1))
-    settings = Settings(instances, seed, congestion, window, queue, encoders, to, calling)
+    settings = Settings(instances, seed, congestion, window, queue, encoders, to, calling, backend)
     design = Design(
         protocol=_words("protocol", asked, lambda text: _one_of("protocol", text, TEMPLATES)),
         noise=_words("noise", asked, _noise),
@@ -89,6 +97,16 @@ def make_design(
     if not all(design.bandwidth):
         raise UserError("bandwidth 0: nothing would ever arrive")
     return design, settings
+
+
+def _check_bridge(congestion: str) -> None:
+    """Raise UserError where there can be no bridge of packets, or none with such TCP."""
+    try:
+        settings = LinkSettings().changed({"congestion": congestion, "backend": "tun"})
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if (reason := missing() or unable(settings)) is not None:
+        raise UserError(reason)
 
 
 def _items(given: Levels) -> list[str | float]:

@@ -65,8 +65,8 @@ class WanResult:
     @property
     def experiment(self) -> Experiment:
         """The same for reports."""
-        told = {"instances": self.settings.instances, "congestion": self.settings.congestion}
-        told |= {"window": self.settings.window, "to": self.settings.to, "seed": self.design.seed}
+        names = ("instances", "congestion", "window", "to", "seed", "backend")
+        told = {name: getattr(self.settings, name) for name in names}
         return Experiment(
             self.table, self.cells, self.best, self.speed_ups, self.crossovers, self.default, told,
             complete=self.complete,

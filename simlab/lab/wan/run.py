@@ -51,6 +51,7 @@ def wan(
     instances: int | None = None,
     repetitions: int | None = None,
     seed: int | None = None,
+    backend: str | None = None,
     congestion: str | None = None,
     window: int | None = None,
     queue: int | None = None,
@@ -68,8 +69,10 @@ def wan(
     are compared with.
     ``encode`` is ``stored``, ``per-instance`` or ``pipelined``, ``noise`` a multiple of the protocol's own. Each of
     ``repetitions`` measures every combination once, in an order drawn by the ``seed``. ``congestion`` (``ideal``,
-    ``reno``, ``cubic``), ``window`` and ``queue`` (bytes) are the link's. Unless ``crossovers`` is false, the bandwidth
-    up to which each transfer syntax pays is searched for, at the smallest round trip or at ``crossover_rtt``.
+    ``reno``, ``cubic``), ``window`` and ``queue`` (bytes) are the link's. So is the ``backend``: ``relay``, which
+    models TCP, or ``tun``, the kernel's over a bridge of packets (Linux, root), which has ``cubic`` where the relay has
+    ``ideal`` unless told otherwise. Unless ``crossovers`` is false, the bandwidth up to which each transfer syntax pays
+    is searched for, at the smallest round trip or at ``crossover_rtt``.
 
     ``to`` is who receives: ``discard``, a receiver that counts and lets go; ``archive``, one of simlab's; or an AE that
     is there, as AET@HOST:PORT, whose own time for an instance then counts as the server's. ``calling`` is
@@ -85,8 +88,9 @@ def wan(
     given: dict[str, Any] = {
         "protocol": protocol, "noise": noise, "rtt": rtt, "bandwidth": bandwidth, "syntax": syntax,
         "associations": associations, "outstanding": outstanding, "encode": encode,
-        "instances": instances, "repetitions": repetitions, "seed": seed, "congestion": congestion, "window": window,
-        "queue": queue, "to": to, "calling": calling, "crossover_rtt": crossover_rtt, "crossovers": crossovers,
+        "instances": instances, "repetitions": repetitions, "seed": seed, "backend": backend, "congestion": congestion,
+        "window": window, "queue": queue, "to": to, "calling": calling,
+        "crossover_rtt": crossover_rtt, "crossovers": crossovers,
     }  # fmt: skip
     if sender is not None and topology is None:
         raise UserError(f"sender {sender}: expected a topology that has it")

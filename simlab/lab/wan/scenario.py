@@ -9,7 +9,7 @@ from simlab.errors import TopologyError
 from simlab.lab.lab import Lab
 from simlab.nodes.storing import StoringSpec
 from simlab.topology.checks import check
-from simlab.topology.model import ExperimentSpec, LinkSpec, Topology
+from simlab.topology.model import ExperimentSpec, LinkSpec, PlannedSpec, Topology
 from simlab.topology.references import StorePath, store_paths
 from simlab.units import format_bandwidth, format_duration
 
@@ -51,7 +51,8 @@ def read_scenario(topology: Topology | Lab | str | Path, sender: str | None = No
         raise TopologyError(f"{topology.name}: {'.'.join(map(str, mistake.path))}: {mistake.message}")
     paths = {path.source: path for path in store_paths(topology)}
     path = paths[asked.from_] if asked.from_ is not None else next(iter(paths.values()))
-    varied = {name: value for name, value in asked if name != "from_" and value is not None}
+    others = {"from_", *PlannedSpec.model_fields}
+    varied = {name: value for name, value in asked if name not in others and value is not None}
     return Scenario(path, {**_as_it_is(topology, path), **varied})
 
 
@@ -69,6 +70,7 @@ def _as_it_is(topology: Topology, path: StorePath) -> dict[str, Any]:
         "rtt": _round_trip(link),
         "bandwidth": _bandwidth(path),
         "window": link.window,
+        "backend": link.backend,
         "congestion": link.congestion,
         "queue": queue,
         "seed": topology.seed,

@@ -21,10 +21,10 @@ VERIFIED = {
     "htj2k": ("pylibjpeg-openjpeg",),
     "htj2k-rpcl": ("pylibjpeg-openjpeg",),
     "htj2k-lossy": ("pylibjpeg-openjpeg",),
-    "jxl": (),
-    "jxl-jpeg": (),
-    "jxl-lossy": (),
+    "jxl": ("jxl-rs",),
+    "jxl-jpeg": ("jxl-rs",),
+    "jxl-lossy": ("jxl-rs",),
     "deflated-frame": ("libdeflate",),
 }
 """By the alias of the transfer syntax. DCMTK and GDCM carry forks of CharLS, older than the one that encodes, and GDCM
-and pylibjpeg builds of OpenJPEG of their own. Nobody here but libjxl decodes JPEG XL."""
+and pylibjpeg builds of OpenJPEG of their own. jxl-rs, in Rust, is the decoder of JPEG XL that Chromium has."""

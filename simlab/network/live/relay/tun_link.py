@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from simlab.network.link.link import Link
 from simlab.network.link.settings import LinkSettings
@@ -42,6 +42,25 @@ _RECOVERIES = ("TCPSackRecovery", "TCPRenoRecovery", "TCPTimeouts")
 """What makes a sender reduce its window (``/proc/net/netstat``)."""
 
 
+class Counted(NamedTuple):
+    """What one line has carried so far."""
+
+    bytes: int = 0
+    """Of whole packets."""
+    dropped: int = 0
+    """Packets that the queue had no room for, or that were lost."""
+    busy: float = 0.0
+    """Seconds of line time."""
+
+    def and_then(self, carried: Carried, bandwidth: float) -> Counted:
+        """With what it has carried since, at this bandwidth."""
+        return Counted(
+            self.bytes + carried.bytes,
+            self.dropped + carried.dropped + carried.lost,
+            self.busy + carried.bytes / bandwidth,
+        )
+
+
 class TunLink(Link):
     """A link over a bridge of packets. Its own lanes carry nothing; those of its two sites do, at no cost.
 
@@ -59,10 +78,9 @@ class TunLink(Link):
         self._closed = False
         self._unplugged = False
         self._listeners: list[socket.socket] = []
-        self._busy = [0.0, 0.0]
-        """Seconds of line time up to the last change of bandwidth."""
-        self._counted = [0, 0]
-        """Bytes up to it."""
+        self._before = Counted(), Counted()
+        """Up to the last change, which began another of the bridge's reports."""
+        self._kept_up = True
         self._beat()
 
     @property
@@ -109,7 +127,8 @@ class TunLink(Link):
     def change(self, changes: Mapping[str, Any]) -> None:
         """Change settings. Raises ValueError, or TunUnavailableError for what a bridge cannot be."""
         settings = self.settings.changed(changes)
-        self._add_up(self._bridge.report(begin=False))
+        report = self._bridge.report()
+        self._before, self._kept_up = self._so_far(report), self._kept_up and report.kept_up
         self._bridge.change(_of_a_bridge(settings))
         resized = settings.window != self.settings.window
         super().change(changes)
@@ -145,38 +164,36 @@ class TunLink(Link):
 
         ``payload`` is what reached the other end. ``wire`` is all that crossed the bridge, acknowledgements included,
         which the relay of streams does not count. ``cuts`` are the recoveries and time-outs of the kernel's senders.
+        ``late`` is since the last change.
         """
         report = self._bridge.report(begin=False)
-        busy = self._add_up(report)
         first, second = self.sites
         return {
             side: {
                 "payload": there.back.delivered,
-                "wire": carried.bytes,
-                "dropped": carried.dropped + carried.lost,
+                "wire": counted.bytes,
+                "dropped": counted.dropped,
                 "cuts": _recoveries(namespace),
                 "connections": here.forth.connections,
-                "busy": busy[number],
+                "busy": counted.busy,
             }
-            for number, (side, here, there, carried, namespace) in enumerate(
-                zip(
-                    ("forth", "back"),
-                    (first, second),
-                    (second, first),
-                    (report.forth, report.back),
-                    self._bridge.namespaces,
-                    strict=True,
-                )
+            for side, here, there, counted, namespace in zip(
+                ("forth", "back"),
+                (first, second),
+                (second, first),
+                self._so_far(report),
+                self._bridge.namespaces,
+                strict=True,
             )
-        } | {"kept_up": report.kept_up, "late": _lateness(report)}
+        } | {"kept_up": self._kept_up and report.kept_up, "late": _lateness(report)}
 
-    def _add_up(self, report: TunReport) -> list[float]:
-        """Seconds that the lines have been busy: bytes up to now took the bandwidths up to now."""
-        carried = report.forth.bytes, report.back.bytes
-        for number, direction in enumerate((self.settings.forth, self.settings.back)):
-            self._busy[number] += (carried[number] - self._counted[number]) / direction.bandwidth
-        self._counted = list(carried)
-        return self._busy
+    def _so_far(self, report: TunReport) -> tuple[Counted, Counted]:
+        """What the lines have carried before this report and in it."""
+        forth, back = self._before
+        return (
+            forth.and_then(report.forth, self.settings.forth.bandwidth),
+            back.and_then(report.back, self.settings.back.bandwidth),
+        )
 
     def _beat(self) -> None:
         if self._closed:
