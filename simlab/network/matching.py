@@ -50,6 +50,8 @@ def matches(keys: Identifier, attributes: Identifier) -> bool:
     """Whether attributes match every key. An attribute that is absent counts as one without a value."""
     combined: set[str] = set()
     for date_keyword, time_keyword in COMBINED_PAIRS:
+        if not keys.get(date_keyword):
+            continue
         date_key, time_key = (_first(keys.get(keyword, "")) for keyword in (date_keyword, time_keyword))
         if "-" in date_key and "-" in time_key:
             combined |= {date_keyword, time_keyword}
@@ -60,7 +62,7 @@ def matches(keys: Identifier, attributes: Identifier) -> bool:
     return all(
         _key_matches(keyword, key, attributes.get(keyword, ""))
         for keyword, key in keys.items()
-        if keyword not in combined and keyword not in NEVER_MATCHED
+        if key and keyword not in combined and keyword not in NEVER_MATCHED  # nearly all keys of a query are universal
     )
 
 
@@ -74,7 +76,9 @@ def return_keys(keys: Identifier, attributes: Identifier) -> Identifier:
         if keyword in NEVER_MATCHED:
             continue
         value = attributes.get(keyword, "")
-        if value_representation(keyword) == "SQ":
+        if value and isinstance(value, str):
+            response[keyword] = value
+        elif value_representation(keyword) == "SQ":
             items = _items(value)
             sub_keys = next(iter(_items(key)), None)
             response[keyword] = tuple(return_keys(sub_keys, item) for item in items) if sub_keys else items
@@ -128,6 +132,8 @@ def value_representation(keyword: str) -> str:
 
 
 def _key_matches(keyword: str, key: Value, value: Value) -> bool:
+    if key == value and isinstance(key, str):
+        return True
     representation = value_representation(keyword)
     if representation == "SQ":
         return _sequence_matches(_items(key), _items(value))

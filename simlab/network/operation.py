@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from simlab.network.seam import NO_STATUS, SUCCESS, Outcome, Status, Trouble, is_success
-from simlab.records import InstanceRows, Record, Recorder
+from simlab.records import Recorder, Rows, StudyRows
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
 
@@ -41,36 +42,45 @@ class Operation(Generic[OutcomeT]):
         """An outcome without a status."""
         return self.kind(operation=self.name, status=NO_STATUS, trouble=trouble, comment=comment)
 
-    def tally(self, rows: InstanceRows, requested: int) -> None:
+    def tally(self, told: Rows, requested: int) -> None:
         """Note what C-STOREs came to; of ``requested`` instances, what was not acknowledged has failed."""
-        self.instances, self.bytes = len(rows), sum(rows.bytes)
+        self.instances, self.bytes = len(told), told.size
+        if isinstance(told, StudyRows) and told.study.selected is None:
+            self.failures = requested - (self.instances if is_success(told.status) else 0)
+            self.sop_class = _joined(series.sop_class for series in told.study.series)
+            self.transfer_syntax = told.transfer_syntax
+            return
+        rows = told.expanded()
         self.failures = requested - sum(map(is_success, rows.status))
-        # The value that all share, or the distinct ones joined as DICOM joins several values.
-        self.sop_class = "\\".join(dict.fromkeys(rows.sop_class))
-        self.transfer_syntax = "\\".join(dict.fromkeys(rows.transfer_syntax))
+        self.sop_class, self.transfer_syntax = _joined(rows.sop_class), _joined(rows.transfer_syntax)
 
     def finish(self, outcome: OutcomeT, world: str, finished: float, recorder: Recorder) -> OutcomeT:
         """Leave the record, and put the times into the outcome."""
-        recorder.add(
-            Record(
-                world=world,
-                node=self.source,
-                peer=self.target,
-                operation=self.name,
-                started=self.started,
-                finished=finished,
-                intended=self.started if self.intended is None else self.intended,
-                sop_class=self.sop_class,
-                transfer_syntax=self.transfer_syntax,
-                instances=self.instances,
-                bytes=self.bytes,
-                wire_bytes=self.bytes,
-                failures=int(not outcome.ok) if self.failures is None else self.failures,
-                status=outcome.status,
-                comment=": ".join(part for part in (outcome.trouble.value, outcome.comment) if part),
-                study=self.study,
-                transcoded=self.transcoded,
-                codec_seconds=self.codec_seconds,
-            )
+        failures = int(not outcome.ok) if self.failures is None else self.failures
+        kind = (
+            world,
+            self.source,
+            self.target,
+            self.name,
+            self.sop_class,
+            self.transfer_syntax,
+            failures,
+            outcome.status,
+        )
+        recorder.enter(
+            kind,
+            self.study,
+            self.started,
+            finished,
+            self.started if self.intended is None else self.intended,
+            self.instances,
+            self.bytes,
+            ": ".join(part for part in (outcome.trouble.value, outcome.comment) if part),
+            (self.bytes, self.transcoded, self.codec_seconds) if self.transcoded or self.codec_seconds else None,
         )
         return replace(outcome, started=self.started, finished=finished)
+
+
+def _joined(values: Iterable[str]) -> str:
+    """The value that all share, or the distinct ones joined as DICOM joins several values."""
+    return "\\".join(dict.fromkeys(values))

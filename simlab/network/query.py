@@ -7,9 +7,11 @@ and for a sequence a tuple of identifiers. An empty string asks for the attribut
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
+from math import inf
 from typing import TypeAlias
 
 Value: TypeAlias = "str | tuple[str, ...] | tuple[Identifier, ...]"
@@ -42,3 +44,74 @@ class Query:
     model: Model = Model.STUDY_ROOT
     level: Level | None = Level.STUDY
     """None for the worklist, which has no levels; also None if the peer left the level out."""
+
+    def about(self, studies: Iterable[str]) -> Query:
+        """The same query for these studies only (list of UID matching, PS3.4 C.2.2.2.2)."""
+        return replace(self, keys={**self.keys, STUDY: tuple(studies)})
+
+
+STUDY = "StudyInstanceUID"
+
+INSTANT = 1e-6
+"""Seconds. What is no further apart happens at the same moment: sums of floats differ in their last digits."""
+
+
+class Poll:
+    """A query that is repeated, and what has been seen of its answers; for one caller and one peer.
+
+    Matches are told apart by their study (which the query has to ask back), and by what they say: a match is new if its
+    study's last answer had none like it.
+    """
+
+    def __init__(self, query: Query, every: float) -> None:
+        """``every`` is in seconds."""
+        self.query = query
+        self.every = every
+        self.asked = -inf
+        """Run second of the last query."""
+        self._seen: dict[str, list[Identifier]] = {}
+        """By Study Instance UID."""
+        self._left: set[str] = set()
+
+    def __contains__(self, study: str) -> bool:
+        """Whether a study was there when it was last asked about, and was not left alone since."""
+        return study in self._seen
+
+    @property
+    def studies(self) -> Collection[str]:
+        """UIDs of all studies of which that is true."""
+        return self._seen.keys()
+
+    def reached(self, moment: float) -> bool:
+        """Whether the last query was asked at a run second, or later."""
+        return self.asked >= moment - INSTANT
+
+    def leave(self, study: str) -> None:
+        """Leave a study alone: whatever becomes of it is no news."""
+        self._seen.pop(study, None)
+        self._left.add(study)
+
+    def follows(self, study: str) -> bool:
+        """Whether a study has not been left alone."""
+        return study not in self._left
+
+    def forget(self) -> None:
+        """Begin anew: the next query is asked at once, and all that it finds is new."""
+        self.asked = -inf
+        self._seen.clear()
+
+    def news(self, matches: Iterable[Identifier], about: Iterable[str] | None = None) -> tuple[Identifier, ...]:
+        """Take note of an answer; returns what is new or different in it.
+
+        ``about`` are the studies that were asked about; None: everything was.
+        """
+        found: defaultdict[str, list[Identifier]] = defaultdict(list)
+        for match in matches:
+            study = str(match.get(STUDY, ""))
+            if study not in self._left:
+                found[study].append(match)
+        new = tuple(each for study, those in found.items() for each in those if each not in self._seen.get(study, ()))
+        for study in tuple(self._seen) if about is None else about:
+            self._seen.pop(study, None)
+        self._seen.update(found)
+        return new

@@ -6,7 +6,7 @@ Both worlds implement the same contract, and one test suite holds both to it:
 - every operation returns a SimPy event at once, whose value is an :class:`Outcome`;
 - what goes wrong between AEs is a value, never an exception;
 - every operation is bounded by ``timeout`` seconds, after which the data plane gives up and returns what it has;
-- every finished operation leaves one record.
+- every finished operation leaves one record (``poll`` is one C-FIND after the other, without end if nothing is new).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from simpy import Event
 
-from simlab.network.query import Identifier, Query
-from simlab.records import InstanceRows
+from simlab.network.query import Identifier, Poll, Query
 from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.study import InstanceReference, Study
 
@@ -108,44 +108,6 @@ class Found(Outcome):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored(Outcome):
-    """Outcome of storing a study: the first failure's status, and one row per instance that was tried."""
-
-    rows: InstanceRows = field(default_factory=InstanceRows)
-    requested: frozenset[str] = frozenset()
-    """SOP Instance UIDs of all that should have been stored."""
-    transcoded: int = 0
-    """Instances that were encoded anew, because they could not be sent as they were kept, or were not to be."""
-    codec_seconds: float = 0.0
-    """Processor time that this took."""
-
-    @property
-    def acknowledged(self) -> frozenset[str]:
-        """SOP Instance UIDs whose C-STORE was answered with success or a warning."""
-        pairs = zip(self.rows.sop_instance, self.rows.status, strict=True)
-        return frozenset(uid for uid, status in pairs if is_success(status))
-
-    @property
-    def failed(self) -> frozenset[str]:
-        """SOP Instance UIDs that were answered with a failure: another try would end the same."""
-        pairs = zip(self.rows.sop_instance, self.rows.status, strict=True)
-        failure = StoreStatus.FAILURE
-        return frozenset(uid for uid, status in pairs if status != NO_STATUS and StoreStatus.of(status) is failure)
-
-    @property
-    def in_doubt(self) -> frozenset[str]:
-        """SOP Instance UIDs whose C-STORE was begun and not answered: the peer may have them or not."""
-        rows = zip(self.rows.sop_instance, self.rows.transfer_syntax, self.rows.status, strict=True)
-        return frozenset(uid for uid, syntax, status in rows if syntax and status == NO_STATUS)
-
-    @property
-    def unsent(self) -> frozenset[str]:
-        """SOP Instance UIDs of which the peer has seen nothing."""
-        pairs = zip(self.rows.sop_instance, self.rows.transfer_syntax, strict=True)
-        return self.requested - frozenset(uid for uid, syntax in pairs if syntax)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Retrieved(Outcome):
     """Outcome of a C-MOVE or C-GET, with the sub-operation counts of its final response."""
 
@@ -155,7 +117,7 @@ class Retrieved(Outcome):
     remaining: int = 0
     pending_responses: int = 0
     received: Mapping[str, Fingerprint] = field(default_factory=dict)
-    """What came over this association (C-GET only), by SOP Instance UID; empty fingerprints in the virtual world."""
+    """What came over this association (C-GET only), by SOP Instance UID; the virtual world has no fingerprints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +142,7 @@ class CommitmentRequest:
     """Storage commitment N-ACTION as it reaches the archive (PS3.4 J.3.2)."""
 
     transaction: str
-    references: tuple[InstanceReference, ...]
+    references: Sequence[InstanceReference]
     requester: str
     """AE title of the requester."""
     association: AssociationHandle
@@ -198,7 +160,7 @@ class CommitmentReport:
     """Storage commitment N-EVENT-REPORT (PS3.4 J.3.3): the complete answer to one transaction."""
 
     transaction: str
-    stored: tuple[InstanceReference, ...]
+    stored: Sequence[InstanceReference]
     failed: tuple[FailedReference, ...] = ()
 
     @property
@@ -255,6 +217,17 @@ class Network(Protocol):
     def find(self, source: str, target: str, query: Query, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
         """C-FIND. Value: :class:`Found`."""
 
+    def poll(
+        self, source: str, target: str, poll: Poll, *, deadline: float = inf, timeout: float = DEFAULT_TIMEOUT
+    ) -> Event:
+        """C-FIND again and again, until there are news, one fails, or one was asked at run second ``deadline``.
+
+        Value: :class:`Found` of the last one; unless that failed, its ``matches`` are only those that are new or have
+        changed since ``poll`` last saw them. The first query of a poll is asked at once, every other one ``poll.every``
+        seconds after the one before, also across calls. ``timeout`` bounds each. A world may leave out queries of which
+        it knows that they would bring no news; these leave no records.
+        """
+
     def store(
         self,
         source: str,
@@ -265,7 +238,7 @@ class Network(Protocol):
         intended: float | None = None,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
-        """C-STORE of every selected instance; ``timeout`` bounds each response. Value: :class:`Stored`."""
+        """C-STORE of every selected instance; ``timeout`` bounds each response. Value: ``Stored`` (stored.py)."""
 
     def move(
         self,

@@ -151,16 +151,23 @@ def _text(holder: Identifier, keyword: str) -> str:
 
 
 def _birth_date(text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y%m%d").date()
-    except ValueError:
-        return UNKNOWN_BIRTH_DATE
+    moment = _moment(text, "000000")
+    return UNKNOWN_BIRTH_DATE if moment is None else moment.date()
 
 
 def _start(step: Identifier, otherwise: datetime) -> datetime:
     day = _text(step, "ScheduledProcedureStepStartDate")
     time = _text(step, "ScheduledProcedureStepStartTime").replace(":", "").partition(".")[0]
+    return _moment(day, time.ljust(6, "0")) or otherwise
+
+
+def _moment(day: str, time: str) -> datetime | None:
+    """A date and time as YYYYMMDD and HHMMSS; None if they are no such thing."""
+    text = day + time
+    if len(day) != 8 or len(text) != 14 or not (text.isascii() and text.isdigit()):
+        return None
     try:
-        return datetime.strptime(day + time.ljust(6, "0"), "%Y%m%d%H%M%S")
+        # Many times as fast as strptime.
+        return datetime(int(day[:4]), int(day[4:6]), int(day[6:]), int(time[:2]), int(time[2:4]), int(time[4:]))
     except ValueError:
-        return otherwise
+        return None

@@ -84,11 +84,11 @@ class Growth:
 
     def expanded(self, seconds: float) -> float:
         """The integral of the factor from the epoch: operational time, in which there is no growth."""
-        return seconds if not self.share else math.expm1(self._rate * seconds) / self._rate
+        return seconds if not self._rate else math.expm1(self._rate * seconds) / self._rate
 
     def seconds(self, expanded: float) -> float:
         """The inverse of ``expanded``."""
-        return expanded if not self.share else math.log1p(self._rate * expanded) / self._rate
+        return expanded if not self._rate else math.log1p(self._rate * expanded) / self._rate
 
     @property
     def _rate(self) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance, Respond, Storage
+from simlab.network.polling import Watch
+from simlab.network.query import Query
 from simlab.network.seam import NO_STATUS, Made, Status, StoreOptions
 from simlab.nodes.node import NOT_OFFERED, Refusing
 from simlab.studies.study import InstanceReference, Study
@@ -50,6 +52,10 @@ class VirtualHalf(Refusing):
     def take(self, study: Study) -> Status:
         """Refuse a C-STORE."""
         return NOT_OFFERED
+
+    def watch(self, query: Query) -> Watch | None:
+        """Answer everybody who asks, and tell nobody anything else."""
+        return None
 
     def recall(self, references: Iterable[InstanceReference]) -> Sequence[Study]:
         """Hold nothing."""

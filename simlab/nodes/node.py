@@ -14,8 +14,8 @@ from simlab.draws import Draws
 from simlab.faults import Plan
 from simlab.network.query import Identifier, Query
 from simlab.network.seam import Answer, CommitmentReport, CommitmentRequest, FailedReference, Located, Network, Status
-from simlab.records import InstanceBatch, InstanceRows, Record, Recorder
-from simlab.studies.study import InstanceReference
+from simlab.records import InstanceBatch, InstanceRows, Recorder, StudyRows
+from simlab.studies.study import InstanceReference, References
 from simlab.topology.model import NodeSpec, Topology
 
 NOT_OFFERED = Status(0x0122, "SOP class not supported")
@@ -86,7 +86,12 @@ class Node:
         self, archive: str, study: str, stored: Iterable[InstanceReference], failed: Iterable[FailedReference] = ()
     ) -> None:
         """Enter into the ledger what an archive has just reported on these instances."""
-        rows, now = InstanceRows(), self.env.now
+        failed, now = tuple(failed), self.env.now
+        if isinstance(stored, References) and not failed:
+            told = StudyRows(stored.study, at=now)
+            self.recorder.add_instances(InstanceBatch(self.world, self.name, archive, study, told, "N-EVENT-REPORT"))
+            return
+        rows = InstanceRows()
         for sop_class, sop_instance in stored:
             rows.append(sop_instance, sop_class, "", 0, now, now, 0)
         for (sop_class, sop_instance), reason in failed:
@@ -102,19 +107,8 @@ class Node:
         self._note(what, peer, study, f"{comment}: {about}" if about else comment, self.now())
 
     def _note(self, name: str, peer: str, study: str, comment: str, now: float) -> None:
-        self.recorder.add(
-            Record(
-                world=self.world,
-                node=self.name,
-                peer=peer,
-                operation=name,
-                started=now,
-                finished=now,
-                intended=now,
-                comment=comment,
-                study=study,
-            )
-        )
+        kind = self.world, self.name, peer, name, "", "", 0, 0
+        self.recorder.enter(kind, study, now, now, now, 0, 0, comment)
 
 
 class Refusing:

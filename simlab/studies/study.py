@@ -6,11 +6,12 @@ All UIDs below the study follow from the Study Instance UID, so the same order g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard, overload
 
 from simlab.studies.uids import derive_uid
 
@@ -95,7 +96,7 @@ class Study:
         """Study Instance UID."""
         return self.order.study_uid
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Number of instances in all series, selected or not."""
         return sum(series.instances for series in self.series)
@@ -135,10 +136,23 @@ class Study:
         """References of the selected instances, in order."""
         return iter(self.references)
 
-    @cached_property
-    def references(self) -> tuple[InstanceReference, ...]:
+    @property
+    def references(self) -> References:
         """References of the selected instances, in order."""
-        return tuple(self.reference(index) for index in self.indices)
+        return References(self)
+
+    @cached_property
+    def written_out(self) -> tuple[InstanceReference, ...]:
+        """The same, one by one: as many hashes as there are instances."""
+        return tuple(
+            InstanceReference(series.sop_class, series.instance_uid(number))
+            for series, number in map(self.locate, self.indices)
+        )
+
+    @cached_property
+    def as_frozenset(self) -> frozenset[InstanceReference]:
+        """The same as a set of the usual kind."""
+        return frozenset(self.written_out)
 
     def select(self, indices: Iterable[int]) -> Study:
         """The same study with only these flat indices selected (a partial resend, say)."""
@@ -148,5 +162,109 @@ class Study:
         """The same study with only the selected instances whose SOP Instance UID is given."""
         wanted = set(sop_instances)
         return self.select(
-            i for i, ref in zip(self.indices, self.references, strict=True) if ref.sop_instance in wanted
+            i for i, ref in zip(self.indices, self.written_out, strict=True) if ref.sop_instance in wanted
         )
+
+    def select_references(self, references: AbstractSet[InstanceReference]) -> Study:
+        """The same study with only the selected instances that are referred to."""
+        chosen = self.references & references
+        if isinstance(chosen, References):
+            return chosen.study
+        return self.select_instances(sop_instance for _, sop_instance in chosen)
+
+
+NO_REFERENCES: frozenset[InstanceReference] = frozenset()
+"""One for all: an empty set takes as much memory as a small one."""
+
+
+class References(AbstractSet[InstanceReference], Sequence[InstanceReference]):
+    """References of the selected instances of a study, in their order: a set and a sequence at once, and never changed.
+
+    Each UID is a hash, and a study has hundreds of instances. So they are written out only where somebody looks at one.
+    What belongs to one study is counted, compared, united and subtracted by its flat indices.
+    """
+
+    __slots__ = ("study",)
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    def __len__(self) -> int:
+        return self.study.count
+
+    def __iter__(self) -> Iterator[InstanceReference]:
+        return iter(self.study.written_out)
+
+    def __contains__(self, reference: object) -> bool:
+        return reference in self.study.as_frozenset
+
+    @overload
+    def __getitem__(self, index: int) -> InstanceReference: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[InstanceReference, ...]: ...
+    def __getitem__(self, index: int | slice) -> InstanceReference | tuple[InstanceReference, ...]:
+        return self.study.written_out[index]
+
+    def __repr__(self) -> str:
+        return f"References({len(self)} of study {self.study.uid})"
+
+    def __hash__(self) -> int:
+        return hash(self.study.as_frozenset)
+
+    def __eq__(self, other: object) -> bool:
+        """As sets are equal, or, with a tuple, as tuples are."""
+        if self._akin(other):
+            mine, theirs = self.study, other.study
+            return mine.selected == theirs.selected or (
+                mine.count == theirs.count and set(mine.indices) == set(theirs.indices)
+            )
+        if isinstance(other, tuple):
+            return self.study.written_out == other
+        return self.study.as_frozenset == other if isinstance(other, AbstractSet) else NotImplemented
+
+    def __and__(self, other: AbstractSet[Any]) -> AbstractSet[InstanceReference]:
+        if self._akin(other):
+            if other.study.selected is None:
+                return self
+            theirs = set(other.study.selected)
+            return self._chosen(index for index in self.study.indices if index in theirs)
+        return self.study.as_frozenset & _frozen(other) if other else NO_REFERENCES
+
+    def __or__(self, other: AbstractSet[Any]) -> AbstractSet[Any]:
+        if self._akin(other):
+            if self.study.selected is None:
+                return self
+            return self._chosen(sorted({*self.study.selected, *other.study.indices}))
+        return self.study.as_frozenset | _frozen(other) if other else self
+
+    def __sub__(self, other: AbstractSet[Any]) -> AbstractSet[InstanceReference]:
+        if self._akin(other):
+            if other.study.selected is None:
+                return NO_REFERENCES
+            theirs = set(other.study.selected)
+            return self._chosen(index for index in self.study.indices if index not in theirs)
+        return self.study.as_frozenset - _frozen(other) if other else self
+
+    def __rsub__(self, other: AbstractSet[Any]) -> AbstractSet[Any]:
+        return _frozen(other) - self.study.as_frozenset if other else NO_REFERENCES
+
+    __rand__ = __and__
+    __ror__ = __or__
+
+    def _akin(self, other: object) -> TypeGuard[References]:
+        """Whether the other one refers to instances of the same study."""
+        if not isinstance(other, References):
+            return False
+        mine, theirs = self.study.series, other.study.series
+        return mine is theirs or mine == theirs
+
+    def _chosen(self, indices: Iterable[int]) -> AbstractSet[InstanceReference]:
+        chosen = tuple(indices)
+        if len(chosen) == len(self):
+            return self
+        whole = len(chosen) == self.study.total
+        return References(replace(self.study, selected=None if whole else chosen)) if chosen else NO_REFERENCES
+
+
+def _frozen(references: AbstractSet[Any]) -> frozenset[Any]:
+    return references.study.as_frozenset if isinstance(references, References) else frozenset(references)

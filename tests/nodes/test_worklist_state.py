@@ -101,10 +101,11 @@ def test_a_performed_step_moves_its_order(book):
     assert "ACC1" not in ask(book, {"ScheduledProcedureStepStatus": "SCHEDULED"})
     assert steps.in_progress() == {"2.25.9"}
     assert steps.set("2.25.9", {"PerformedProcedureStepDescription": "so far"}).code == SUCCESS
+    assert steps.attributes("2.25.9")["PerformedProcedureStepDescription"] == "so far"
     assert steps.set("2.25.9", COMPLETED).code == SUCCESS
     assert ask(book).keys() == {"ACC2", "ACC3"}
     assert book.completed() == (first,)
-    assert steps.attributes("2.25.9")["PerformedProcedureStepDescription"] == "so far"
+    assert steps.attributes("2.25.9") == {"PerformedProcedureStepStatus": "COMPLETED"}
     assert steps.in_progress() == frozenset()
 
     assert steps.create("2.25.10", performed(second)).code == SUCCESS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 from simpy import Event
@@ -24,7 +25,8 @@ from simlab.network.live.watched import Watched
 from simlab.network.live.wire.identifiers import from_data_set, query_to_data_set, to_data_set
 from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.operation import OutcomeT
-from simlab.network.query import Identifier, Query
+from simlab.network.polling import ask_on
+from simlab.network.query import Identifier, Poll, Query
 from simlab.network.seam import (
     DEFAULT_TIMEOUT,
     NO_STATUS,
@@ -36,10 +38,10 @@ from simlab.network.seam import (
     Outcome,
     Retrieved,
     Status,
-    Stored,
     StoreOptions,
 )
 from simlab.network.sop_classes import FIND, GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
+from simlab.network.stored import Stored
 from simlab.records import InstanceBatch, InstanceRows, Recorder
 from simlab.studies.fingerprint import Fingerprint
 from simlab.studies.sop_classes import STORAGE_CLASSES
@@ -113,6 +115,13 @@ class LiveNetwork:
 
         return self._operate(call, work)
 
+    def poll(
+        self, source: str, target: str, poll: Poll, *, deadline: float = inf, timeout: float = DEFAULT_TIMEOUT
+    ) -> Event:
+        """C-FIND until there are news."""
+        find = partial(self.find, source, target, poll.query, timeout=timeout)
+        return self.env.process(ask_on(self.env, poll, deadline, find))
+
     def store(
         self,
         source: str,
@@ -133,7 +142,7 @@ class LiveNetwork:
             if len(kept) < study.count:
                 transfer.comment = f"{study.count - len(kept)} instances are not on the local disk"
             stored = self._run(call, transfer, options.associations, requested=study.count)
-            return replace(stored, requested=frozenset(sop_instance for _, sop_instance in study.references))
+            return replace(stored, references=study.references)
 
         return self._operate(call, work)
 
@@ -350,7 +359,7 @@ class LiveNetwork:
         self._recorder.add_instances(InstanceBatch(WORLD, call.source, call.target, call.study, rows))
         code = NO_STATUS if transfer.status == SUCCESS and call.failures else transfer.status
         spent = {"transcoded": call.transcoded, "codec_seconds": call.codec_seconds}
-        return call.outcome(Status(code, transfer.comment), trouble=transfer.trouble, rows=rows, **spent)
+        return call.outcome(Status(code, transfer.comment), trouble=transfer.trouble, told=rows, **spent)
 
     def _forward_from(self, node: str) -> Forward:
         """How ``node`` sends the sub-operations of a C-MOVE: through its own store, recorded as such."""

@@ -40,7 +40,7 @@ LARGE = 1e100
 MOST_STEPS = 10
 """Of Newton's method, which needs about four."""
 
-MOST_NODES = 50_000
+MOST_NODES = 4096
 """Of the quadrature. Where so many share several places, it is no longer exact; nobody will see the difference."""
 
 
@@ -87,8 +87,12 @@ class Shares(NamedTuple):
     """Of each place."""
 
 
-def shares(customers: Mapping[Demand, int]) -> Shares:
-    """How fast so many associations of each demand are together. Each needs something, be it time or a place."""
+def shares(customers: Mapping[Demand, int], negligible: float = 0.0) -> Shares:
+    """How fast so many associations of each demand are together. Each needs something, be it time or a place.
+
+    A place that would be busy for less than a ``negligible`` share of the time, even if nobody had to wait anywhere, is
+    taken for a delay: who shares it would wait for less than that share of a visit.
+    """
     if sum(customers.values()) == 1:
         (each,) = customers
         alone = each.alone
@@ -96,10 +100,12 @@ def shares(customers: Mapping[Demand, int]) -> Shares:
             {each: alone}, {place: IDLE.more(alone, seconds * alone, seconds) for place, seconds in each.needs}
         )
     needing = Counter[Hashable]()
+    most_busy = dict.fromkeys((place for each in customers for place, _ in each.needs), 0.0)
     for each, count in customers.items():
-        for place, _ in each.needs:
+        for place, seconds in each.needs:
             needing[place] += count
-    contended = [place for place, count in needing.items() if count > 1]
+            most_busy[place] += count * seconds * each.alone
+    contended = [place for place, count in needing.items() if count > 1 and most_busy[place] >= negligible]
     times, weights = _grid([needing[place] for place in contended])
     axes = {place: times[axis] for axis, place in enumerate(contended)}
     cycles = {each: _cycle(each, axes) for each in customers}

@@ -18,6 +18,9 @@ REMEMBERED = 20_000
 """Combinations of associations whose rates are kept."""
 
 
+NEGLIGIBLE = 0.01
+"""Share of the time for which a place may be busy without anybody noticing who else is there."""
+
 NOTHING = Demand(0.0)
 """What takes no time, and no place."""
 
@@ -169,7 +172,7 @@ class Traffic:
         if came is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            came = self._known[key] = shares(customers)
+            came = self._known[key] = shares(customers, NEGLIGIBLE)
         return came
 
     def _wake(self, event: Event) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from simlab.faults import Known
 from simlab.network.query import Query
 from simlab.network.seam import SUCCESS, Answer, CommitmentReport, CommitmentRequest, FailedReference, Status
-from simlab.studies.study import InstanceReference
+from simlab.studies.study import InstanceReference, References
 
 PROCESSING_FAILURE = 0x0110
 RESOURCE_LIMITATION = 0x0213
@@ -44,6 +44,8 @@ def decide_commitment(
     ``conflicting`` are references whose instance is held, but under another SOP class; ``waiting`` were acknowledged,
     and there is no room for them yet. The report covers each reference once, in the order of the request.
     """
+    if isinstance(references, References) and held == references:
+        return CommitmentReport(transaction, references)
     stored: list[InstanceReference] = []
     failed: list[FailedReference] = []
     for reference in dict.fromkeys(references):
@@ -64,7 +66,8 @@ def truth(holdings: Holdings, accepted: Accepted) -> CommitmentReport:
         failed = (FailedReference(reference, DUPLICATE_TRANSACTION) for reference in dict.fromkeys(references))
         return CommitmentReport(transaction, (), tuple(failed))
     waiting = holdings.waiting(references)  # asked first: what is entered meanwhile is held
-    held, conflicting = holdings.holds(references), holdings.conflicts(references)
+    held = holdings.holds(references)
+    conflicting = holdings.conflicts(references) if len(held) < len(references) else frozenset()
     return decide_commitment(transaction, references, held, conflicting, waiting)
 
 

@@ -7,7 +7,7 @@ at the lower ones (PatientName in a STUDY query); keys of a lower level neither 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from simlab.network.matching import matches, return_keys, supported_keys, values_of
@@ -75,13 +75,17 @@ def down_to(level: Level) -> tuple[Level, ...]:
     return LEVELS[: LEVELS.index(level) + 1]
 
 
+_SUPPORTED: Mapping[Level, Identifier] = {
+    level: {keyword: "" for above in down_to(level) for keyword in STORED[above] | COMPUTED[above]} for level in LEVELS
+}
+
+
 def answer(query: Query, candidates: Candidates) -> Answer:
     """Answer a C-FIND. The source narrows, the matcher decides."""
     level, refusal = judge_level(query)
     if level is None:
         return Answer((), refusal)
-    supported = {keyword: "" for above in down_to(level) for keyword in STORED[above] | COMPUTED[above]}
-    keys = supported_keys(query.keys, supported)
+    keys = supported_keys(query.keys, _SUPPORTED[level])
     found = tuple(return_keys(query.keys, each) for each in candidates(level, keys) if matches(keys, each))
     return Answer(found)
 

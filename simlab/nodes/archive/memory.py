@@ -1,10 +1,16 @@
-"""What the archive of the virtual world holds: studies as values, without files, answering the same queries."""
+"""What the archive of the virtual world holds: studies as values, without files, answering the same queries.
+
+What is held whole, and asked for whole, is never written out instance by instance.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
+from typing import NamedTuple, TypeAlias, overload
 
 from simlab.faults import Known
 from simlab.network.matching import has_wildcard, values_of
@@ -13,7 +19,10 @@ from simlab.network.seam import Answer, Located
 from simlab.nodes.archive.decisions import described
 from simlab.nodes.archive.hierarchy import answer, retrieve_keys
 from simlab.nodes.archive.requests import MemoryRequests
-from simlab.studies.study import InstanceReference, Series, Study
+from simlab.studies.study import InstanceReference, References, Series, Study
+
+Changed: TypeAlias = Callable[[str, frozenset[str]], object]
+"""Told of a change: of which study, and of what modalities the study is or was."""
 
 
 @dataclass(slots=True)
@@ -25,12 +34,67 @@ class _HeldSeries:
     first_index: int
     """Flat index of its first instance in ``origin``."""
     series: Series
-    numbers: set[int] = field(default_factory=set)
+    numbers: range | set[int] = range(0)
     """Instance numbers held, from 1."""
 
-    def references(self) -> Iterator[InstanceReference]:
-        for number in sorted(self.numbers):
-            yield InstanceReference(self.series.sop_class, self.series.instance_uid(number))
+    @property
+    def whole(self) -> bool:
+        return len(self.numbers) == self.series.instances
+
+    def add(self, indices: Iterable[int]) -> None:
+        if not self.whole:
+            numbers = {*self.numbers, *(index - self.first_index + 1 for index in indices)}
+            self.numbers = numbers if len(numbers) < self.series.instances else range(1, self.series.instances + 1)
+
+    def indices(self) -> Iterator[int]:
+        return (self.first_index + number - 1 for number in sorted(self.numbers))
+
+
+@dataclass(slots=True)
+class _HeldStudy:
+    """One study as far as it is held."""
+
+    series: dict[str, _HeldSeries] = field(default_factory=dict)
+    """By UID, in order of arrival."""
+    origins: list[Study] = field(default_factory=list)
+
+    def origin(self, study: Study) -> Study:
+        """One value for all parts of the same study, so that they can be put together again."""
+        for origin in self.origins:
+            if origin.series == study.series:
+                return origin
+        self.origins.append(study if study.selected is None else replace(study, selected=None))
+        return self.origins[-1]
+
+    def modalities(self) -> frozenset[str]:
+        return frozenset(held.series.modality for held in self.series.values())
+
+
+class _Place(NamedTuple):
+    """Where an instance is."""
+
+    held: _HeldSeries
+    number: int
+
+
+class _Parts(Sequence[InstanceReference]):
+    """The references of several study values, one after the other."""
+
+    def __init__(self, parts: Sequence[References]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __iter__(self) -> Iterator[InstanceReference]:
+        return chain.from_iterable(self.parts)
+
+    @overload
+    def __getitem__(self, index: int) -> InstanceReference: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[InstanceReference, ...]: ...
+    def __getitem__(self, index: int | slice) -> InstanceReference | tuple[InstanceReference, ...]:
+        return tuple(self)[index]
 
 
 class MemoryHoldings:
@@ -40,40 +104,46 @@ class MemoryHoldings:
     first one's patient and study attributes are those of the study.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Changed = lambda *_: None) -> None:
         self.requests = MemoryRequests()
-        self._studies: dict[str, dict[str, _HeldSeries]] = {}
-        """By study and series UID, in order of arrival."""
-        self._origins: dict[tuple[str, tuple[str, ...]], Study] = {}
-        self._studies_of_patient: dict[str, dict[str, None]] = {}
-        self._places: dict[str, tuple[_HeldSeries, int]] = {}
-        """By SOP Instance UID: series and instance number. Filled when first asked for, since UIDs cost time."""
-        self._unplaced: list[_HeldSeries] = []
+        self._changed = changed
+        self._studies: dict[str, _HeldStudy] = {}
+        """By UID, in order of arrival."""
+        self._studies_of_patient: dict[str, list[str]] = {}
+        self._places: dict[str, _Place] = {}
+        """By SOP Instance UID. Filled when one is first asked for without its study, since UIDs cost time."""
+        self._unplaced: dict[str, _HeldSeries] = {}
+        """By UID: series whose instances are not there yet."""
 
     def take(self, study: Study) -> None:
         """Hold the selected instances of a study too."""
         if study.count == 0:
             return
-        # One value for all parts of the same study, so that they can be put together again.
-        identity = study.uid, tuple(series.uid for series in study.series)
-        origin = self._origins.setdefault(identity, replace(study, selected=None))
-        held = self._studies.setdefault(study.uid, {})
-        self._studies_of_patient.setdefault(study.order.patient.id, {})[study.uid] = None
+        if study.uid not in self._studies:
+            self._studies[study.uid] = _HeldStudy()
+            self._studies_of_patient.setdefault(study.order.patient.id, []).append(study.uid)
+        holding = self._studies[study.uid]
+        origin = holding.origin(study)
         first_index = 0
         chosen = None if study.selected is None else set(study.selected)
         for series in study.series:
             indices = range(first_index, first_index + series.instances)
             taken = indices if chosen is None else chosen.intersection(indices)
             if taken:
-                if series.uid not in held:
-                    held[series.uid] = _HeldSeries(origin, first_index, series)
-                    self._unplaced.append(held[series.uid])
-                held[series.uid].numbers.update(index - first_index + 1 for index in taken)
+                held = holding.series.get(series.uid)
+                if held is None:
+                    held = holding.series[series.uid] = _HeldSeries(origin, first_index, series)
+                    self._unplaced[series.uid] = held
+                if len(taken) == series.instances:
+                    held.numbers = range(1, series.instances + 1)
+                else:
+                    held.add(taken)
             first_index += series.instances
+        self._changed(study.uid, holding.modalities())
 
     def instances(self) -> int:
         """How many instances are held."""
-        return sum(len(held.numbers) for series in self._studies.values() for held in series.values())
+        return sum(len(held.numbers) for holding in self._studies.values() for held in holding.series.values())
 
     def search(self, query: Query) -> Answer:
         """Answer a C-FIND (see :mod:`simlab.nodes.archive.hierarchy`)."""
@@ -84,25 +154,36 @@ class MemoryHoldings:
         keys, status = retrieve_keys(query)
         if not keys:
             return Located((), status)
-        wanted = {keyword: frozenset(values) for keyword, values in keys.items()}
-        references = (
-            reference
-            for uid in self._narrowed(keys)
-            for held in self._studies[uid].values()
-            if held.series.uid in wanted.get("SeriesInstanceUID", {held.series.uid})
-            for reference in held.references()
-        )
-        images = wanted.get("SOPInstanceUID")
-        return Located(tuple(each for each in references if images is None or each.sop_instance in images), status)
+        of_series = keys.get("SeriesInstanceUID")
+        origins: dict[int, list[_HeldSeries]] = {}
+        for uid in self._narrowed(keys):
+            for held in self._studies[uid].series.values():
+                if of_series is None or held.series.uid in of_series:
+                    origins.setdefault(id(held.origin), []).append(held)
+        parts = [References(_selection(those)) for those in origins.values()]
+        images = keys.get("SOPInstanceUID")
+        if images is not None:
+            return Located(tuple(each for each in _Parts(parts) if each.sop_instance in images), status)
+        if len(parts) > 1:
+            return Located(_Parts(parts), status)
+        return Located(parts[0] if parts else (), status)
 
-    def holds(self, references: Iterable[InstanceReference]) -> frozenset[InstanceReference]:
+    def holds(self, references: Iterable[InstanceReference]) -> AbstractSet[InstanceReference]:
         """Which of these instances are held under this SOP class."""
-        return frozenset(reference for reference in references if self._class_of(reference) == reference.sop_class)
+        if isinstance(references, References) and self._has_all_of(references.study):
+            return references
+        return frozenset(
+            reference
+            for reference, place in self._places_of(references)
+            if place is not None and place.held.series.sop_class == reference.sop_class
+        )
 
-    def conflicts(self, references: Iterable[InstanceReference]) -> frozenset[InstanceReference]:
+    def conflicts(self, references: Iterable[InstanceReference]) -> AbstractSet[InstanceReference]:
         """Which of these are held, but under another SOP class."""
         return frozenset(
-            reference for reference in references if self._class_of(reference) not in {None, reference.sop_class}
+            reference
+            for reference, place in self._places_of(references)
+            if place is not None and place.held.series.sop_class != reference.sop_class
         )
 
     def waiting(self, references: Iterable[InstanceReference]) -> frozenset[InstanceReference]:
@@ -112,36 +193,49 @@ class MemoryHoldings:
 
     def describe(self, references: Collection[InstanceReference]) -> dict[str, Known]:
         """What the fault plan goes by, for each of these SOP Instance UIDs."""
-        places = {uid: self._place(uid) for _, uid in references}
-        known = {uid: Known(place[0].origin.order.accession, place[1]) for uid, place in places.items() if place}
+        places = self._places_of(references)
+        known = {
+            uid: Known(place.held.origin.order.accession, place.number)
+            for (_, uid), place in places
+            if place is not None
+        }
         return described(references, known)
 
     def forget(self, references: Iterable[InstanceReference]) -> None:
         """Lose instances, and the series, studies and patients that have none left."""
-        for reference in references:
-            place = self._place(reference.sop_instance)
+        lost: dict[str, frozenset[str]] = {}
+        for _, place in list(self._places_of(references)):
             if place is None:
                 continue
             held, number = place
-            held.numbers.remove(number)
+            lost.setdefault(held.origin.uid, self._studies[held.origin.uid].modalities())
+            held.numbers = {*held.numbers} - {number}
             if not held.numbers:
                 self._forget_series(held)
+        for study, modalities in lost.items():
+            self._changed(study, modalities)
 
     def _forget_series(self, held: _HeldSeries) -> None:
-        for number in range(1, held.series.instances + 1):
-            del self._places[held.series.instance_uid(number)]
         study = held.origin.uid
-        del self._studies[study][held.series.uid]
-        if not self._studies[study]:
+        if self._unplaced.pop(held.series.uid, None) is None:
+            for number in range(1, held.series.instances + 1):
+                del self._places[held.series.instance_uid(number)]
+        del self._studies[study].series[held.series.uid]
+        if not self._studies[study].series:
             del self._studies[study]
-            del self._studies_of_patient[held.origin.order.patient.id][study]
+            patient = held.origin.order.patient.id
+            self._studies_of_patient[patient].remove(study)
+            if not self._studies_of_patient[patient]:
+                del self._studies_of_patient[patient]
 
     def studies_of(self, references: Iterable[InstanceReference]) -> list[Study]:
         """These instances, as far as they are held, as selections of the studies that they came in."""
+        parts = references.parts if isinstance(references, _Parts) else (references,)
+        if all(isinstance(part, References) and self._has_all_of(part.study) for part in parts):
+            return [part.study for part in parts if isinstance(part, References)]
         origins: dict[int, tuple[Study, set[int]]] = {}
-        for reference in references:
-            place = self._place(reference.sop_instance)
-            if place is not None and place[0].series.sop_class == reference.sop_class:
+        for reference, place in self._places_of(references):
+            if place is not None and place.held.series.sop_class == reference.sop_class:
                 held, number = place
                 _, indices = origins.setdefault(id(held.origin), (held.origin, set()))
                 indices.add(held.first_index + number - 1)
@@ -150,32 +244,50 @@ class MemoryHoldings:
             for study, indices in origins.values()
         ]
 
-    def _class_of(self, reference: InstanceReference) -> str | None:
-        place = self._place(reference.sop_instance)
-        return None if place is None else place[0].series.sop_class
+    def _has_all_of(self, study: Study) -> bool:
+        """Whether every series of a study is held, whole and under its SOP class."""
+        holding = self._studies.get(study.uid)
+        return holding is not None and all(
+            (held := holding.series.get(series.uid)) is not None
+            and held.whole
+            and held.series.sop_class == series.sop_class
+            for series in study.series
+        )
 
-    def _place(self, sop_instance: str) -> tuple[_HeldSeries, int] | None:
+    def _places_of(self, references: Iterable[InstanceReference]) -> Iterator[tuple[InstanceReference, _Place | None]]:
+        """Where each of these instances is; None for one that is not held."""
+        if not isinstance(references, References):
+            yield from ((reference, self._place(reference.sop_instance)) for reference in references)
+            return
+        study, holding = references.study, self._studies.get(references.study.uid, _HeldStudy())
+        for reference, index in zip(references, study.indices, strict=True):
+            series, number = study.locate(index)
+            held = holding.series.get(series.uid)
+            yield reference, _Place(held, number) if held is not None and number in held.numbers else None
+
+    def _place(self, sop_instance: str) -> _Place | None:
         if sop_instance not in self._places:
-            for held in self._unplaced:
+            for held in self._unplaced.values():
                 for number in range(1, held.series.instances + 1):
-                    self._places[held.series.instance_uid(number)] = (held, number)
+                    self._places[held.series.instance_uid(number)] = _Place(held, number)
             self._unplaced.clear()
         place = self._places.get(sop_instance)
-        return place if place is not None and place[1] in place[0].numbers else None
+        return place if place is not None and place.number in place.held.numbers else None
 
-    def _narrowed(self, keys: Identifier) -> list[str]:
+    def _narrowed(self, keys: Identifier) -> Iterable[str]:
         """UIDs of the studies that can match: those with one of the UIDs, patients or instances that are named."""
+        uids = values_of("StudyInstanceUID", keys.get("StudyInstanceUID", ""))
+        narrowed = [uid for uid in dict.fromkeys(uids) if uid in self._studies] if uids else list(self._studies)
         patients = values_of("PatientID", keys.get("PatientID", ""))
-        if not patients or any(map(has_wildcard, patients)):
-            narrowed = list(self._studies)
-        else:
-            narrowed = [uid for patient in patients for uid in self._studies_of_patient.get(patient, ())]
+        if patients and not any(map(has_wildcard, patients)):
+            theirs = dict.fromkeys(uid for patient in patients for uid in self._studies_of_patient.get(patient, ()))
+            narrowed = [uid for uid in narrowed if uid in theirs] if uids else list(theirs)
         instances = values_of("SOPInstanceUID", keys.get("SOPInstanceUID", ""))
         if instances and not any(map(has_wildcard, instances)):
-            theirs = {place[0].origin.uid for uid in instances if (place := self._place(uid)) is not None}
-            narrowed = [uid for uid in narrowed if uid in theirs]
-        uids = values_of("StudyInstanceUID", keys.get("StudyInstanceUID", ""))
-        return [uid for uid in narrowed if uid in uids] if uids else narrowed
+            places = map(self._place, instances)
+            holders = {place.held.origin.uid for place in places if place is not None}
+            narrowed = [uid for uid in narrowed if uid in holders]
+        return narrowed
 
     def _candidates(self, level: Level, keys: Identifier) -> Iterator[Identifier]:
         if level is Level.PATIENT:
@@ -186,7 +298,7 @@ class MemoryHoldings:
             if level is Level.STUDY:
                 yield study
                 continue
-            for held in self._studies[uid].values():
+            for held in self._studies[uid].series.values():
                 series = study | _series_attributes(held)
                 if level is Level.SERIES:
                     yield series
@@ -199,7 +311,7 @@ class MemoryHoldings:
         for studies in self._studies_of_patient.values():
             if narrowed.isdisjoint(studies):
                 continue
-            series = [held for uid in studies for held in self._studies[uid].values()]
+            series = [held for uid in studies for held in self._studies[uid].series.values()]
             yield _patient_attributes(series[0].origin) | {
                 "NumberOfPatientRelatedStudies": str(len(studies)),
                 "NumberOfPatientRelatedSeries": str(len(series)),
@@ -207,7 +319,7 @@ class MemoryHoldings:
             }
 
     def _study_attributes(self, uid: str) -> dict[str, Value]:
-        series = self._studies[uid].values()
+        series = self._studies[uid].series.values()
         origin = next(iter(series)).origin
         order = origin.order
         return _patient_attributes(origin) | {
@@ -222,6 +334,14 @@ class MemoryHoldings:
             "NumberOfStudyRelatedSeries": str(len(series)),
             "NumberOfStudyRelatedInstances": str(sum(len(held.numbers) for held in series)),
         }
+
+
+def _selection(series: Sequence[_HeldSeries]) -> Study:
+    """What is held of some series that came in one study value."""
+    origin = series[0].origin
+    if sum(len(held.numbers) for held in series) == origin.total:
+        return origin
+    return origin.select(sorted(chain.from_iterable(held.indices() for held in series)))
 
 
 def _patient_attributes(study: Study) -> dict[str, Value]:

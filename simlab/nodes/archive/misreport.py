@@ -34,6 +34,8 @@ def misreport(truth: CommitmentReport, fault: ReportFault) -> Telling:
     An instance that is missing is nowhere in the report. Of the others, what is held is reported with the reason that
     the fault gives, if any; what the fault lies about is committed to, held or not, unless it was given such a reason.
     """
+    if fault == HONEST:
+        return Telling(report=truth)
     stored: list[InstanceReference] = []
     failed: list[FailedReference] = []
     for reference, true_reason in _references(truth):

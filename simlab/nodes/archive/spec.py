@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from simlab.nodes.storing import ReceivingSpec
-from simlab.units import Duration
+from simlab.topology.frozen import Frozen, Mistake
+from simlab.topology.model import Topology
+from simlab.units import Duration, Size
+
+
+class TierSpec(Frozen):
+    """A part of an archive's storage, from which what gets old moves on to the next one."""
+
+    name: Annotated[str, Field(min_length=1)]
+    capacity: Annotated[Size, Field(gt=0)] | None = None
+    """Bytes; None: without limit."""
+    after: Annotated[Duration, Field(gt=0)] | None = None
+    """Clinical seconds after which what was stored moves on; None, in the last tier, for never."""
 
 
 class ArchiveSpec(ReceivingSpec):
@@ -29,3 +43,26 @@ class ArchiveSpec(ReceivingSpec):
     until it is reported on, by the disk with fsync, else by the operating system."""
     receivers: Annotated[int, Field(ge=0, le=64)] = 0
     """How many helper processes write what comes in, beside the archive's own process."""
+    capacity: Annotated[Size, Field(gt=0)] | None = None
+    """Bytes that there is room for. Told is only when that will be full; nothing is refused. None: without limit."""
+    tiers: tuple[TierSpec, ...] = ()
+    """Instead of a capacity: parts with one each, online first. Values only; what moves takes no time."""
+    holds: Size = 0
+    """Bytes that are there from the beginning, in the last tier."""
+
+    def check(self, topology: Topology, name: str) -> Iterator[Mistake]:
+        """Yield tiers that do not follow one another."""
+        del topology, name
+        if self.tiers and self.capacity is not None:
+            yield Mistake(("capacity",), "tiers have capacities of their own; expected either these or this one")
+        names = [tier.name for tier in self.tiers]
+        for index, tier in enumerate(self.tiers):
+            if tier.name in names[:index]:
+                yield Mistake(("tiers", index, "name"), f"a second tier {tier.name}; expected another name")
+            last = index == len(self.tiers) - 1
+            if last is (tier.after is not None):
+                wanted = "nothing, for that is the last tier" if last else 'a time, as in "90 d"'
+                yield Mistake(("tiers", index, "after"), f"expected {wanted}")
+        for index, (tier, later) in enumerate(pairwise(self.tiers), 1):
+            if tier.after is not None and later.after is not None and later.after <= tier.after:
+                yield Mistake(("tiers", index, "after"), "that is not after the tier before; expected a later time")

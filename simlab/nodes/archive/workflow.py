@@ -14,6 +14,7 @@ from simlab.nodes.archive.decisions import Accepted, Holdings, HoldsInstances, t
 from simlab.nodes.archive.misreport import HONEST, Telling, misreport
 from simlab.nodes.archive.spec import ArchiveSpec
 from simlab.nodes.node import Node
+from simlab.studies.study import References
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,8 @@ def deliver(node: Node, accepted: Accepted, told: Telling, how: Reporting, study
 
 def study_of(holdings: Holdings, report: CommitmentReport) -> str:
     """The study that a report is about, as far as the archive knows: that of the first instance it holds."""
+    if isinstance(report.stored, References):
+        return report.stored.study.uid
     for reference in report.stored[:1]:
         keys = {"SOPInstanceUID": reference.sop_instance, "StudyInstanceUID": ""}
         for match in holdings.search(Query(keys, level=Level.IMAGE)).matches:

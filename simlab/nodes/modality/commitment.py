@@ -11,12 +11,13 @@ What is done about an instance that an archive does not commit to depends on the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from simlab.network.seam import CommitmentReport, FailedReference
-from simlab.studies.study import InstanceReference, Study
+from simlab.studies.study import NO_REFERENCES, InstanceReference, References, Study
 
 PROCESSING_FAILURE = 0x0110
 NO_SUCH_INSTANCE = 0x0112
@@ -30,9 +31,9 @@ PERMANENT = {CLASS_INSTANCE_CONFLICT: "class and instance in conflict", CLASS_NO
 """Reasons that no further attempt will mend."""
 
 Resend = Literal["study", "failed", "by-reason"]
-References: TypeAlias = frozenset[InstanceReference]
+Instances: TypeAlias = AbstractSet[InstanceReference]
 
-NONE: References = frozenset()
+NONE: Instances = NO_REFERENCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +49,19 @@ class Policy:
 class Judgement:
     """What follows from a report, or from none, for the instances that were asked for."""
 
-    safe: References = NONE
+    safe: Instances = NONE
     """Committed to."""
-    send: References = NONE
+    send: Instances = NONE
     """To be sent again. They are asked for again as well."""
-    ask: References = NONE
+    ask: Instances = NONE
     """To be asked for again."""
-    later: References = NONE
+    later: Instances = NONE
     """Of these, those whose reason says that asking again later is all it takes."""
-    missing: References = NONE
+    missing: Instances = NONE
     """The archive says that it has not got them."""
     permanent: Mapping[InstanceReference, int] = field(default_factory=dict)
     """Instances that will never be committed to, with the reason."""
-    gone: References = NONE
+    gone: Instances = NONE
     """Neither the archive nor the scanner has them."""
     remarks: tuple[str, ...] = ()
     """What is wrong with the report."""
@@ -76,7 +77,7 @@ class Judgement:
 
 
 def judge(
-    asked: References, report: CommitmentReport | None, policy: Policy, waited: Mapping[InstanceReference, int]
+    asked: Instances, report: CommitmentReport | None, policy: Policy, waited: Mapping[InstanceReference, int]
 ) -> Judgement:
     """What follows from a report on the instances that were asked for; None if no report came in time.
 
@@ -86,7 +87,7 @@ def judge(
     if report is None:
         return Judgement(send=asked if policy.resend == "study" else NONE, ask=asked)
     reasons = {reference: reason for reference, reason in report.failed if reference in asked}
-    safe = asked.intersection(report.stored).difference(reasons)
+    safe = (asked & as_set(report.stored)) - frozenset(reasons)
     found = Judgement(
         safe=safe,
         ask=asked - safe,
@@ -113,7 +114,7 @@ def _by_reason(
     return replace(
         found,
         send=found.missing | too_often,
-        ask=found.ask.difference(permanent),
+        ask=found.ask - frozenset(permanent),
         later=later - too_often,
         permanent=permanent,
     )
@@ -125,14 +126,19 @@ def without_copy(judgement: Judgement) -> Judgement:
     return replace(judgement, send=NONE, ask=ask, gone=judgement.missing)
 
 
-def _remarks(asked: References, report: CommitmentReport) -> tuple[str, ...]:
-    stored, failed = frozenset(report.stored), frozenset(reference for reference, _ in report.failed)
+def _remarks(asked: Instances, report: CommitmentReport) -> tuple[str, ...]:
+    stored, failed = as_set(report.stored), frozenset(reference for reference, _ in report.failed)
     wrong = {
         "missing": asked - stored - failed,
         "not asked for": (stored | failed) - asked,
         "both committed and failed": stored & failed & asked,
     }
     return tuple(f"{instances(len(which))} {what}" for what, which in wrong.items() if which)
+
+
+def as_set(references: Sequence[InstanceReference]) -> Instances:
+    """References of a report as a set."""
+    return references if isinstance(references, References) else frozenset(references)
 
 
 def instances(count: int) -> str:
@@ -144,9 +150,9 @@ def instances(count: int) -> str:
 class Transaction:
     """One commitment request. Its UID is dead once it was reported on."""
 
-    asked: References
+    asked: Instances
     reported: bool = False
-    sent_since: References = NONE
+    sent_since: Instances = NONE
     """Instances that were sent again after it was asked for: that it says they failed is no longer true."""
 
 
@@ -154,13 +160,13 @@ class Commitment:
     """How far an archive has committed to a study, over all transactions."""
 
     def __init__(self, study: Study, policy: Policy) -> None:
-        self.ask: References = frozenset(study)
+        self.ask: Instances = study.references
         """What is still to be asked for."""
-        self.send: References = NONE
+        self.send: Instances = NONE
         """What of that is to be sent first."""
-        self.safe: References = NONE
+        self.safe: Instances = NONE
         self.permanent: dict[InstanceReference, int] = {}
-        self.gone: References = NONE
+        self.gone: Instances = NONE
         self._all = self.ask
         self._policy = policy
         self._waited: dict[InstanceReference, int] = {}
@@ -177,6 +183,11 @@ class Commitment:
         return self.settled and self.safe == self._all
 
     @property
+    def closed(self) -> bool:
+        """Whether every instance is safe, and no report is still to come."""
+        return self.complete and all(transaction.reported for transaction in self._transactions.values())
+
+    @property
     def unsafe(self) -> str:
         """How many instances are not safe, in words."""
         return f"{len(self._all - self.safe)} of {len(self._all)} instances are not safe"
@@ -185,7 +196,7 @@ class Commitment:
         """A transaction begins: everything that is to be asked for is asked for."""
         self._transactions[transaction] = Transaction(self.ask)
 
-    def sending(self) -> References:
+    def sending(self) -> Instances:
         """What is sent now. Reports on earlier transactions no longer say anything against it."""
         sent, self.send = self.send, NONE
         for transaction in self._transactions.values():
@@ -221,9 +232,11 @@ class Commitment:
         self.ask -= transaction.asked - judgement.ask
         self.send = (self.send | (judgement.send - transaction.sent_since)) & self.ask
 
-    def relevant(self, report: CommitmentReport) -> tuple[list[InstanceReference], list[FailedReference]]:
+    def relevant(self, report: CommitmentReport) -> tuple[Sequence[InstanceReference], list[FailedReference]]:
         """What a report on one of the transactions says of instances that were asked for: committed, and failed."""
         asked = self._transactions[report.transaction].asked
+        if not report.failed and as_set(report.stored) == asked:
+            return report.stored, []
         failed = [each for each in report.failed if each.reference in asked]
-        stored = asked.difference(each.reference for each in failed)
+        stored = asked - {each.reference for each in failed}
         return [reference for reference in dict.fromkeys(report.stored) if reference in stored], failed

@@ -39,6 +39,8 @@ def order_from(item: Identifier, now: datetime, station: str, modality: str, pro
     """The order in a worklist item, if it can be begun; ``protocol`` stands in for none of ours."""
     steps = item.get("ScheduledProcedureStepSequence", ())
     status = next((step.get("ScheduledProcedureStepStatus", "") for step in steps if not isinstance(step, str)), "")
+    if status not in CAN_BEGIN:
+        return None
     order = order_from_item(item, scheduled=now, station=station)
     order = replace(order, protocol=order.protocol or protocol, modality=modality)
-    return order if order.protocol and status in CAN_BEGIN else None
+    return order if order.protocol else None

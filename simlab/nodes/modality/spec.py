@@ -26,6 +26,10 @@ class ModalitySpec(StoringSpec):
     """A scanner: takes steps from a worklist, acquires, stores, and asks for storage commitment."""
 
     kind: Literal["modality"]
+    count: Annotated[int, Field(ge=1, le=99)] = 1
+    """How many such scanners there are. The others are nodes of their own: `ct1` with AE title CT1 is followed by
+    `ct1-2` with CT1_2. `scanners` of a worklist that name the first name all of them; everything else (a fault, say)
+    names one."""
     modality: Literal["CT", "MR"]
     worklist: Annotated[str, Refers(("worklist", "external"))]
     store: Annotated[str, Refers(("archive", "external"))]

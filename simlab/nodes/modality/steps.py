@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from simlab.network.query import Identifier
+from simlab.network.query import Identifier, Value
 from simlab.studies.study import Series, Study
 
 
@@ -53,7 +54,7 @@ def completed_step(study: Study, ended: datetime) -> Identifier:
         "PerformedProcedureStepStatus": "COMPLETED",
         "PerformedProcedureStepEndDate": f"{ended:%Y%m%d}",
         "PerformedProcedureStepEndTime": f"{ended:%H%M%S}",
-        "PerformedSeriesSequence": tuple(_performed_series(series, study) for series in study.series),
+        "PerformedSeriesSequence": tuple(PerformedSeries(series, study.order.protocol) for series in study.series),
     }
 
 
@@ -66,18 +67,49 @@ def discontinued_step(ended: datetime) -> Identifier:
     }
 
 
-def _performed_series(series: Series, study: Study) -> Identifier:
-    images = tuple(
-        {"ReferencedSOPClassUID": series.sop_class, "ReferencedSOPInstanceUID": series.instance_uid(number)}
-        for number in range(1, series.instances + 1)
-    )
-    return {
-        "PerformingPhysicianName": "",
-        "OperatorsName": "",
-        "ProtocolName": study.order.protocol,
-        "SeriesInstanceUID": series.uid,
-        "SeriesDescription": series.description,
-        "RetrieveAETitle": "",
-        "ReferencedImageSequence": images,
-        "ReferencedNonImageCompositeSOPInstanceSequence": (),
-    }
+class PerformedSeries(Mapping[str, Value]):
+    """An item of the Performed Series Sequence. It is made up when somebody reads it: every image has a UID."""
+
+    __slots__ = ("_protocol", "_series")
+
+    def __init__(self, series: Series, protocol: str) -> None:
+        self._series = series
+        self._protocol = protocol
+
+    def __getitem__(self, keyword: str) -> Value:
+        series = self._series
+        match keyword:
+            case "ProtocolName":
+                return self._protocol
+            case "SeriesInstanceUID":
+                return series.uid
+            case "SeriesDescription":
+                return series.description
+            case "ReferencedImageSequence":
+                return tuple(
+                    {"ReferencedSOPClassUID": series.sop_class, "ReferencedSOPInstanceUID": series.instance_uid(number)}
+                    for number in range(1, series.instances + 1)
+                )
+            case "ReferencedNonImageCompositeSOPInstanceSequence":
+                return ()
+            case "PerformingPhysicianName" | "OperatorsName" | "RetrieveAETitle":
+                return ""
+        raise KeyError(keyword)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_OF_SERIES)
+
+    def __len__(self) -> int:
+        return len(_OF_SERIES)
+
+
+_OF_SERIES = (
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "ProtocolName",
+    "SeriesInstanceUID",
+    "SeriesDescription",
+    "RetrieveAETitle",
+    "ReferencedImageSequence",
+    "ReferencedNonImageCompositeSOPInstanceSequence",
+)

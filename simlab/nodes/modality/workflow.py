@@ -15,13 +15,16 @@ for a while costs nothing but time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 from simpy import Event, Resource
 
-from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Stored, Trouble
+from simlab.network.query import Poll
+from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Trouble
+from simlab.network.stored import Stored
 from simlab.nodes.modality.commitment import Commitment, Policy
 from simlab.nodes.modality.orders import order_from, worklist_query
 from simlab.nodes.modality.space import Space
@@ -30,7 +33,7 @@ from simlab.nodes.modality.steps import completed_step, created_step, discontinu
 from simlab.nodes.node import Node
 from simlab.nodes.options import store_options
 from simlab.studies.protocols import exam_seconds, get_protocol, plan_study
-from simlab.studies.study import InstanceReference, Order, Study
+from simlab.studies.study import Study
 from simlab.studies.uids import derive_uid
 
 Steps = Generator[Event, Any, Any]
@@ -42,8 +45,9 @@ def run(node: Node, _: object = None) -> Steps:
     node.env.process(scanner.receive_reports())
     while True:
         order = yield from scanner.next_order()
-        yield from scanner.make_room(order)
-        yield from scanner.examine(order)
+        study = plan_study(order, node.scenario_time())
+        yield from scanner.make_room(study)
+        yield from scanner.examine(replace(study, started=node.scenario_time()))
 
 
 class Copy:
@@ -104,20 +108,23 @@ class Scanner:
         self.node = node
         self.spec = cast("ModalitySpec", node.spec)
         self.steps_to = self.spec.reports_steps_to(node.topology)
+        self._worklist = Poll(worklist_query(self.spec.ae_title, self.spec.modality), self.spec.poll)
         self._taken: set[str] = set()
         self._space = Space(self.spec.local_disk)
         self._freed = node.env.event()
         """Succeeds when a study is deleted, and is then replaced."""
         self._talks: dict[str, Talk] = {}
-        """By Transaction UID, for ever: a report may be late by any time."""
+        """By Transaction UID, until all of it is closed: a report may be late by any time."""
+        self._closed: dict[str, str] = {}
+        """Transaction UID to study, of all others."""
 
     # ---- worklist
 
     def next_order(self) -> Steps:
         """Query until there is a step for this station; take the one scheduled first."""
-        query = worklist_query(self.spec.ae_title, self.spec.modality)
+        self._worklist.forget()  # a look at the list before each patient
         while True:
-            found: Found = yield self.node.network.find(self.node.name, self.spec.worklist, query)
+            found: Found = yield self.node.network.poll(self.node.name, self.spec.worklist, self._worklist)
             now = self.node.scenario_time()
             judged = (
                 order_from(item, now, self.spec.ae_title, self.spec.modality, self.spec.protocol or "")
@@ -128,13 +135,11 @@ class Scanner:
                 order = min(orders, key=lambda order: (order.scheduled, order.accession))
                 self._taken.add(order.study_uid)
                 return order
-            yield self.node.protocol(self.spec.poll)
 
     # ---- examination
 
-    def make_room(self, order: Order) -> Steps:
-        """Wait until the study will fit on the local disk; for ever, if nothing there may be deleted."""
-        study = plan_study(order, self.node.scenario_time())
+    def make_room(self, study: Study) -> Steps:
+        """Wait until a study will fit on the local disk; for ever, if nothing there may be deleted."""
         if not self._space.fits(study):
             self.node.remark("halt", "", self._space.why_not(study), study=study.uid)
             while not self._space.fits(study):
@@ -142,10 +147,9 @@ class Scanner:
             self.node.remark("resume", "", f"room on the local disk: {self._space.told()}", study=study.uid)
         self._space.take(study)
 
-    def examine(self, order: Order) -> Steps:
-        """Acquire the study; it goes on its way while the next patient is fetched."""
-        node, network = self.node, self.node.network
-        study = plan_study(order, node.scenario_time())
+    def examine(self, study: Study) -> Steps:
+        """Acquire a study; it goes on its way while the next patient is fetched."""
+        node, network, order = self.node, self.node.network, study.order
         step = derive_uid(study.uid, "performed procedure step", node.name)
         node.milestone("started", study.uid, f"{order.accession} {order.protocol}")
         if self.steps_to is not None:
@@ -201,6 +205,8 @@ class Scanner:
             stored: Stored = yield self.node.network.store(
                 self.node.name, self.spec.store, study, options, intended=intended
             )
+            if stored.complete:
+                return in_vain
             in_vain += len(stored.failed)
             settled = stored.acknowledged | stored.failed
             study = study.select_instances(ref.sop_instance for ref in study if ref.sop_instance not in settled)
@@ -261,14 +267,14 @@ class Scanner:
         with copy.in_use.request() as turn:
             yield turn
             if copy.there and talk.commitment.send:
-                yield from self.store(_selection(copy.study, talk.commitment.sending()))
+                yield from self.store(copy.study.select_references(talk.commitment.sending()))
 
     def ask(self, talk: Talk, attempt: int) -> Steps:
         """One transaction: ends when it is reported on, when nothing is left to ask for, or in good time."""
         node, study = self.node, talk.copy.study
         transaction = derive_uid(study.uid, "commitment", node.name, attempt)
         self._talks[transaction] = talk
-        wanted = _selection(study, talk.commitment.ask)
+        wanted = study.select_references(talk.commitment.ask)
         # Waited for before it is asked for: the report may overtake the N-ACTION response.
         reported = talk.begin(transaction)
         outcome: Outcome = yield node.network.request_commitment(
@@ -283,12 +289,13 @@ class Scanner:
         """Hand each commitment report to the talk that its transaction belongs to."""
         while True:
             report: CommitmentReport = yield self.node.notifications.get()
-            talk = self._talks.get(report.transaction)
-            if talk is None:
-                self.node.remark("report", self.spec.commit or "", "unknown transaction", report.transaction)
-            else:
+            talk, study = self._talks.get(report.transaction), self._closed.get(report.transaction, "")
+            if talk is not None:
                 talk.take(report)
-
-
-def _selection(study: Study, references: Iterable[InstanceReference]) -> Study:
-    return study.select_instances(reference.sop_instance for reference in references)
+                if talk.commitment.closed:
+                    for transaction in talk.reported:
+                        del self._talks[transaction]
+                        self._closed[transaction] = talk.copy.study.uid
+            else:
+                what = "already reported" if study else "unknown transaction"
+                self.node.remark("report", self.spec.commit or "", what, report.transaction, study=study)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import Enum
 
-from simlab.network.matching import matches, return_keys, supported_keys
+from simlab.network.matching import has_wildcard, matches, return_keys, supported_keys, values_of
 from simlab.network.query import Identifier, Model, Query
 from simlab.network.seam import Answer, Status
 from simlab.network.worklist_items import worklist_item
 from simlab.studies.study import Order
+
+STATION = "ScheduledStationAETitle"
 
 _WRONG_IDENTIFIER = Status(0xA900, "not the modality worklist information model")
 
@@ -49,12 +51,14 @@ class OrderBook:
     scanner that looks for work asks for SCHEDULED; a step that has been completed or discontinued is no longer on it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[Order], object] = lambda _: None) -> None:
+        """``changed`` is told of every order of which the worklist shows something new."""
+        self._changed = changed
         self._lock = threading.Lock()
         self._orders: dict[tuple[str, str], Order] = {}
         self._statuses: dict[tuple[str, str], StepStatus] = {}
-        self._items: dict[tuple[str, str], Identifier] = {}
-        """What the worklist shows, in the order of ordering."""
+        self._shown: dict[str, dict[tuple[str, str], Identifier | None]] = {}
+        """What the worklist shows, by station and in the order of ordering. None: not made up yet."""
         self._workload: dict[str, float] = {}
 
     @property
@@ -71,17 +75,20 @@ class OrderBook:
                 raise ValueError(f"step {order.step_id} of study {order.study_uid} is ordered already")
             self._orders[step] = order
             self._statuses[step] = StepStatus.SCHEDULED
-            self._items[step] = worklist_item(order)
+            self._shown.setdefault(order.station, {})[step] = None
             self._workload[order.station] = self._workload.get(order.station, 0.0) + planned
+        self._changed(order)
 
     def worklist(self, query: Query) -> Answer:
         """Answer a modality worklist C-FIND (PS3.4 K.4.1)."""
         if query.model is not Model.WORKLIST:
             return Answer((), _WRONG_IDENTIFIER)
         with self._lock:
-            items = tuple(self._items.values())
-        found = (item for item in items if matches(supported_keys(query.keys, _supported(item)), item))
-        return Answer(tuple(return_keys(query.keys, item) for item in found))
+            items = tuple(map(self._item, self._steps_for(stations_of(query))))
+        if not items:
+            return Answer(())
+        keys = supported_keys(query.keys, _supported(items[0]))  # all of them have the same attributes
+        return Answer(tuple(return_keys(query.keys, item) for item in items if matches(keys, item)))
 
     def find(self, study_uid: str, step_id: str) -> Order | None:
         """The order of a scheduled step, or None if there is no such step."""
@@ -99,9 +106,11 @@ class OrderBook:
                 return
             self._statuses[step] = status
             if status.final:
-                del self._items[step]
+                del self._shown[order.station][step]
             else:
-                self._items[step] = worklist_item(order, status.value)
+                self._shown[order.station][step] = None
+        if not status.final:
+            self._changed(order)
 
     def pending(self) -> tuple[Order, ...]:
         """Orders whose step has not come to its end, in the order of ordering."""
@@ -115,9 +124,32 @@ class OrderBook:
         """Orders whose step was discontinued."""
         return self._having({StepStatus.DISCONTINUED})
 
+    def _steps_for(self, stations: Collection[str] | None) -> Iterable[tuple[str, str]]:
+        """Steps on the worklists of these stations, or of all, in the order of ordering."""
+        if stations is not None and len(stations) == 1:
+            (station,) = stations
+            return self._shown.get(station, {})
+        return (step for step, order in self._orders.items() if step in self._shown[order.station])
+
+    def _item(self, step: tuple[str, str]) -> Identifier:
+        order = self._orders[step]
+        shown = self._shown[order.station]
+        item = shown[step]
+        if item is None:
+            item = shown[step] = worklist_item(order, self._statuses[step].value)
+        return item
+
     def _having(self, statuses: set[StepStatus]) -> tuple[Order, ...]:
         with self._lock:
             return tuple(order for step, order in self._orders.items() if self._statuses[step] in statuses)
+
+
+def stations_of(query: Query) -> frozenset[str] | None:
+    """AE titles of the stations that a worklist query is about; None if it is about any."""
+    steps = query.keys.get("ScheduledProcedureStepSequence", ())
+    keys = (step.get(STATION, "") for step in steps if not isinstance(step, str))
+    stations = {title for key in keys for title in values_of(STATION, key)}
+    return None if not stations or any(map(has_wildcard, stations)) else frozenset(stations)
 
 
 def _step(order: Order) -> tuple[str, str]:

@@ -57,6 +57,8 @@ _NOT_TO_SET = frozenset(
 
 _REQUIRED_AT_THE_END = ("PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime")
 _FINAL = {status.value: status for status in StepStatus if status.final}
+_ENDED: dict[str, dict[str, Value]] = {status: {"PerformedProcedureStepStatus": status} for status in _FINAL}
+"""What is remembered of steps that have come to their end: nothing else is ever asked for, and they are many."""
 
 
 class ProcedureSteps:
@@ -125,14 +127,16 @@ class ProcedureSteps:
                     required += ("PerformedSeriesSequence",)
                 if refusal := _missing(required, merged, absent=MISSING_ATTRIBUTE_VALUE):
                     return refusal
-            self._steps[step] = merged
             if status in _FINAL:
+                self._steps[step] = _ENDED[str(status)]
                 for order in self._orders_of(merged):
                     self._orders.advance(order, _FINAL[str(status)])
+            else:
+                self._steps[step] = merged
         return Status(SUCCESS)
 
     def attributes(self, step: str) -> Identifier | None:
-        """What is known of a performed step, or None if it was never created."""
+        """What is known of a performed step (its status, once it has come to its end); None if it was never created."""
         with self._lock:
             found = self._steps.get(step)
             return None if found is None else dict(found)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from simlab.nodes.arrivals import Grid
+from simlab.nodes.arrivals import DAY, Grid
 from simlab.nodes.calendar import DaysText, Hours, OpeningText, Weekdays, parse_days, parse_opening
 from simlab.nodes.fields import ProtocolName, StreamName, unknown
 from simlab.studies.protocols import PROTOCOLS
@@ -40,6 +40,11 @@ class OrdersSpec(Frozen):
     first: Duration = 0.0
     """Clinical seconds after which orders begin: with the first of them, or, with a profile, with a wait for it."""
 
+    @property
+    def per_day(self) -> float:
+        """Patients that are expected on a day, at the beginning."""
+        return self.rate * DAY
+
 
 class LatenessSpec(Frozen):
     """How late patients are for their appointments: normal, so that some are early."""
@@ -68,6 +73,12 @@ class AppointmentsSpec(Frozen):
     no_shows: Annotated[Share, Field(le=1)] = 0.0
     """Share of the patients who never come. Nothing is ordered for them; a remark tells of each."""
     lateness: LatenessSpec = LatenessSpec()
+
+    @property
+    def per_day(self) -> float:
+        """Patients that are expected on a day, on average over a week, at the beginning."""
+        a_week = self.grid.slots * len(self.grid.days) * len(self.scanners)
+        return a_week / 7 * self.booked * (1 - self.no_shows)
 
     @property
     def grid(self) -> Grid:

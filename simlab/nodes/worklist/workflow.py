@@ -57,7 +57,8 @@ def _expected(node: Node, key: str, source: OrdersSpec | AppointmentsSpec) -> It
     """The patients from one source. ``key`` names it in all draws."""
     epoch = node.topology.epoch
     if isinstance(source, AppointmentsSpec):
-        arrivals = appointments(node.draws, key, epoch, source.grid)
+        scanners = tuple(_replicas(node, source.scanners))
+        arrivals = appointments(node.draws, key, epoch, replace(source.grid, scanners=scanners))
     else:
         profile = {name: value for name in ("hours", "weekdays") if (value := getattr(source, name)) is not None}
         week = Week.of(**profile) if profile else None
@@ -83,10 +84,15 @@ def place(node: Node, book: OrderBook, number: int, expected: Expected) -> None:
         book=f"{node.topology.name} {node.name}",
         letter=book_letter(node),
     )
-    among = (arrival.scanner,) if arrival.scanner else source.scanners
+    among = (arrival.scanner,) if arrival.scanner else source.scanners and tuple(_replicas(node, source.scanners))
     order = replace(order, station=assign_station(order.modality, stations(node, among), book.workload))
     book.add(order, exam_seconds(node.draws, order, protocol))
     node.milestone("ordered", order.study_uid, f"{order.accession} {order.protocol}")
+
+
+def _replicas(node: Node, names: Collection[str]) -> Iterator[str]:
+    """Scanners with all their replicas, each once."""
+    return iter(dict.fromkeys(replica for name in names for replica in node.topology.replicas(name)))
 
 
 def book_letter(node: Node) -> str:

@@ -6,14 +6,16 @@ seconds; each is read once. What the archive held before is somebody else's busi
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
+from math import inf
 from typing import Any, cast
 
 import simpy
 from simpy import Event
 
-from simlab.network.query import Identifier, Level, Query
-from simlab.network.seam import Found, Made, Retrieved, Stored
+from simlab.network.query import Identifier, Level, Poll, Query
+from simlab.network.seam import Found, Made, Retrieved
+from simlab.network.stored import Stored
 from simlab.nodes.calendar import seconds_until_open
 from simlab.nodes.node import Node
 from simlab.nodes.options import store_options
@@ -23,12 +25,22 @@ from simlab.nodes.workstation.spec import WorkstationSpec
 Steps = Generator[Event, Any, Any]
 
 
+def studies_query(reads: Sequence[str]) -> Query:
+    """Synthetic studies, and how many instances they have; of the one modality that is read, if it is only one."""
+    keys = {
+        "PatientID": "SIM-*",
+        "StudyInstanceUID": "",
+        "ModalitiesInStudy": reads[0] if len(reads) == 1 else "",
+        "NumberOfStudyRelatedInstances": "",
+    }
+    return Query(keys)
+
+
 def run(node: Node, _: object = None) -> Steps:
     """Look for stable studies, for ever; read them in the order in which they were found."""
     reader = Reader(node)
     yield from reader.open()
     while True:
-        yield node.protocol(reader.spec.poll)
         yield from reader.look()
 
 
@@ -39,42 +51,41 @@ class Reader:
         self.node = node
         self.spec = cast("WorkstationSpec", node.spec)
         self._options = store_options(self.spec)
-        self._counts: dict[str, tuple[str, float]] = {}
-        """Study UID to its number of instances, and since when it has been that."""
-        self._done: set[str] = set()
-        """Studies that are read, being read, or not ours to read."""
+        self._archive = Poll(studies_query(self.spec.reads), self.spec.poll)
+        """What is read, being read, or not ours to read is left alone."""
+        self._growing: dict[str, float] = {}
+        """Study UID to the run second of the query since which the study has not changed."""
         self._people = simpy.Resource(node.env, capacity=self.spec.people)
 
     def open(self) -> Steps:
         """Note what the archive held before."""
-        matches: list[Identifier] = yield from self.query()
-        self._done.update(str(match["StudyInstanceUID"]) for match in matches)
+        found: Found = yield self.poll(deadline=self.node.env.now)
+        for uid in self.ours(found):
+            self._archive.leave(uid)
 
     def look(self) -> Steps:
-        """One poll of the archive."""
-        matches: list[Identifier] = yield from self.query()
-        for match in matches:
-            uid, count = str(match["StudyInstanceUID"]), str(match.get("NumberOfStudyRelatedInstances", ""))
-            if uid in self._done:
-                continue
-            # None, not "": an archive that does not count has shown the study for the first time all the same.
-            before, since = self._counts.get(uid, (None, 0.0))
-            if count != before:
-                self._counts[uid] = (count, self.node.env.now)
-            elif self.node.env.now - since >= self.spec.stable_after:
-                self._done.add(uid)
+        """Wait for a change, or until a study may have become stable."""
+        earliest = min(self._growing.values(), default=inf)
+        found: Found = yield self.poll(deadline=earliest + self.spec.stable_after)
+        if not found.ok:
+            return
+        for uid in self.ours(found):
+            self._growing[uid] = self._archive.asked
+        for uid, since in tuple(self._growing.items()):
+            if uid not in self._archive:  # the archive has it no longer
+                del self._growing[uid]
+            elif self._archive.asked > since and self._archive.reached(since + self.spec.stable_after):
+                del self._growing[uid]
+                self._archive.leave(uid)
                 self.node.env.process(self.read(uid))
 
-    def query(self) -> Steps:
-        """Synthetic studies of the modalities that are read here."""
-        keys = {
-            "PatientID": "SIM-*",
-            "StudyInstanceUID": "",
-            "ModalitiesInStudy": "",
-            "NumberOfStudyRelatedInstances": "",
-        }
-        found: Found = yield self.node.network.find(self.node.name, self.spec.archive, Query(keys))
-        return [match for match in found.matches if self.is_ours(match)]
+    def poll(self, deadline: float) -> Event:
+        """Wait for studies that are new or have changed."""
+        return self.node.network.poll(self.node.name, self.spec.archive, self._archive, deadline=deadline)
+
+    def ours(self, found: Found) -> Iterator[str]:
+        """UIDs of the studies that are read here."""
+        return (str(match["StudyInstanceUID"]) for match in found.matches if self.is_ours(match))
 
     def is_ours(self, match: Identifier) -> bool:
         """Whether one of the study's modalities is read here; an archive that does not tell is believed."""
