@@ -3,31 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from simlab.records import InstanceBatch, InstanceRows, Record
+from simlab.records import KIND_FIELDS, ROW_FIELDS, SELDOM_FIELDS, InstanceBatch, InstanceRows, Record, Records
 
 RECORD_COLUMNS = tuple(f.name for f in fields(Record))
 INSTANCE_COLUMNS = ("world", "node", "peer", "study", "operation", *(f.name for f in fields(InstanceRows)))
 
 
+_ROW = np.dtype(list(zip(ROW_FIELDS, ("i4", "i4", "i4", "i4", "i8", "f8", "f8", "f8"), strict=True)))
+"""A record as :data:`simlab.records.ROW` has it."""
+
+
 def records_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """A DataFrame with one row per record, the columns of :class:`Record`, sorted by ``finished``."""
-    frame = pd.DataFrame([asdict(r) for r in records], columns=list(RECORD_COLUMNS))
-    return frame.sort_values("finished", kind="stable", ignore_index=True)
+    """A DataFrame with one row per record, the columns of :class:`Record`, sorted by ``finished``.
+
+    Columns of words are categorical, in alphabetical order: a year has millions of rows.
+    """
+    kept = Records.of(records)
+    rows = record_rows(kept)
+    order = np.argsort(rows["finished"], kind="stable")
+    kinds, tables = rows["kind"][order], kept.tables
+    columns: dict[str, Any] = {}
+    for place, name in enumerate(KIND_FIELDS):
+        values: list[Any] = [kind[place] for kind in tables.kinds]
+        numbers = name in ("failures", "status")
+        columns[name] = np.array(values, np.int32)[kinds] if numbers else _words(values, kinds)
+    for name, words in (("comment", tables.comments), ("study", tables.studies)):
+        columns[name] = _words(list(words), rows[name][order])
+    columns |= {name: rows[name][order] for name in ("started", "finished", "intended", "instances", "bytes")}
+    columns |= zip(SELDOM_FIELDS, _seldom(kept, columns["bytes"], order), strict=True)
+    return pd.DataFrame({name: columns[name] for name in RECORD_COLUMNS}, copy=False)
+
+
+def record_rows(records: Records) -> npt.NDArray[np.void]:
+    """Records as they are kept, ``ROW_FIELDS`` in each. Nothing can be added to them while the array is in use."""
+    return np.frombuffer(records.rows, _ROW)
+
+
+def end_of(records: Records) -> float:
+    """The run second at which the last operation finished; 0 if there was none."""
+    return float(record_rows(records)["finished"].max(initial=0.0))
+
+
+def _words(values: Sequence[str], places: npt.NDArray[np.int32]) -> pd.Categorical:
+    """A column with ``values[place]`` for each of the places."""
+    used = np.flatnonzero(np.bincount(places, minlength=len(values))).tolist()
+    categories = sorted({values[place] for place in used})
+    code = {word: number for number, word in enumerate(categories)}
+    codes = np.array([code.get(value, -1) for value in values], np.min_scalar_type(-max(len(categories), 1)))
+    return pd.Categorical.from_codes(codes[places], pd.Index(categories, dtype="str"), validate=False)
+
+
+def _seldom(
+    records: Records, sizes: npt.NDArray[np.int64], order: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """``SELDOM_FIELDS`` of all records."""
+    wire, transcoded, seconds = sizes, np.zeros(len(order), np.int32), np.zeros(len(order))
+    if records.seldom:
+        position = np.empty_like(order)
+        position[order] = np.arange(len(order))
+        places, wire = position[list(records.seldom)], sizes.copy()
+        wire[places], transcoded[places], seconds[places] = zip(*records.seldom.values(), strict=True)
+    return wire, transcoded, seconds
 
 
 def instances_frame(batches: Sequence[InstanceBatch]) -> pd.DataFrame:
     """A DataFrame with one row per C-STORE, the columns of ``INSTANCE_COLUMNS``, sorted by ``finished``."""
     columns: dict[str, list[object]] = {name: [] for name in INSTANCE_COLUMNS}
     for batch in batches:
+        rows = batch.rows
         for name in ("world", "node", "peer", "study", "operation"):
-            columns[name].extend([getattr(batch, name)] * len(batch.rows))
+            columns[name].extend([getattr(batch, name)] * len(rows))
         for column in fields(InstanceRows):
-            columns[column.name].extend(getattr(batch.rows, column.name))
+            columns[column.name].extend(getattr(rows, column.name))
     return pd.DataFrame(columns).sort_values("finished", kind="stable", ignore_index=True)
 
 

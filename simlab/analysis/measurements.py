@@ -28,11 +28,11 @@ def measurements(records: pd.DataFrame, instances: pd.DataFrame) -> pd.DataFrame
     Columns are ``MEASUREMENT_COLUMNS``: times in run seconds, ``latency`` in seconds, ``failed`` a bool. An operation's
     latency counts from when it was *intended* to start, so that a late start is not hidden.
     """
-    operations = records[records["operation"].isin(OPERATION_ORDER) & (records["operation"] != "C-STORE")]
-    by_record = operations.assign(
-        latency=operations["finished"] - operations["intended"],
-        failed=(operations["failures"] > 0) | ~succeeded(operations["status"]),
-    )[list(MEASUREMENT_COLUMNS)]
+    ours = records["operation"].isin(OPERATION_ORDER) & (records["operation"] != "C-STORE")
+    operations = records.loc[ours, [name for name in MEASUREMENT_COLUMNS if name in records]]
+    latency = records.loc[ours, "finished"] - records.loc[ours, "intended"]
+    failed = (records.loc[ours, "failures"] > 0) | ~succeeded(records.loc[ours, "status"])
+    by_record = operations.assign(latency=latency, failed=failed)[list(MEASUREMENT_COLUMNS)]
     parts = [part for part in (by_record, store_measurements(instances)) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else by_record
 

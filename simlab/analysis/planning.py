@@ -6,7 +6,7 @@ after the warm-up; what must never happen (losses, alarms) counts over the whole
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,9 +14,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from simlab.analysis.hours import (
+    SCANNERS,
+    SHORTEST,
+    TO_READ,
+    WAITING,
+    Amounts,
+    Hours,
+    directions,
+    scanners,
+    series,
+    stores,
+)
+from simlab.analysis.profile import Profile
 from simlab.analysis.run import Run
 from simlab.analysis.service_level import ServiceLevel
 from simlab.analysis.stationarity import Window
+from simlab.analysis.storage import limits, stocks
 from simlab.topology.model import Topology
 
 PERCENTILES = (50, 95, 99)
@@ -31,6 +45,12 @@ TIMES = {
 }
 """Columns of :func:`simlab.analysis.studies.studies_table`, and how they are called before people."""
 
+QUEUES = {WAITING: "patients waiting for a scanner", TO_READ: "studies waiting to be read"}
+"""Series of :func:`simlab.analysis.hours.series`, and how they are called before people."""
+
+PROFILE = "profile"
+"""The column of the text of :class:`simlab.analysis.profile.Profile`."""
+
 DAY = 86_400.0
 
 PLACES = 6
@@ -44,6 +64,8 @@ class Unit(Enum):
     SECONDS = "s"
     SHARE = "of one"
     BYTES_PER_DAY = "B per day"
+    BYTES_PER_SECOND = "B per s"
+    BYTES = "B"
     COUNT = ""
 
 
@@ -75,10 +97,21 @@ def _measures(topology: Topology, levels: Sequence[ServiceLevel]) -> Iterator[Me
     yield Measure("utilisation", "scanners acquiring, on average", Unit.SHARE)
     for scanner in scanners(topology):
         yield Measure(f"utilisation {scanner}", f"{scanner} acquiring", Unit.SHARE)
+    for queue, about in QUEUES.items():
+        yield Measure(f"{queue}_number", f"{about}, on average", Unit.COUNT, -1)
+        yield Measure(f"{queue}_number_peak", f"{about}, in the worst hour of the week", Unit.COUNT, -1)
     for link in topology.links:
         for source, target in (link.between, link.between[::-1]):
-            yield Measure(f"busy {source}>{target}", f"line from {source} to {target} busy", Unit.SHARE)
+            line = f"line from {source} to {target}"
+            yield Measure(f"busy {source}>{target}", f"{line} busy", Unit.SHARE)
+            yield Measure(f"busy_hour {source}>{target}", f"{line} busy in its busiest hour", Unit.SHARE)
+            yield Measure(f"busy_hour_rate {source}>{target}", f"{line}, its busiest hour", Unit.BYTES_PER_SECOND)
     yield Measure("stored_per_day", "stored in a day", Unit.BYTES_PER_DAY)
+    for archive in dict.fromkeys(archive for archive, _, _ in limits(topology)):
+        yield Measure(f"busy_hour {archive}", f"stored at {archive} in its busiest hour", Unit.BYTES)
+    for archive, tier, _ in limits(topology):
+        name = f"{archive} {tier}".rstrip()
+        yield Measure(f"full {name}", f"until {name} is full", Unit.SECONDS, 1)
     yield Measure("studies", "studies that count", Unit.COUNT)
     yield Measure("unfinished", "of those, not at their end when the run was", Unit.COUNT, -1)
     yield Measure("failed", "of those, failed", Unit.COUNT, -1)
@@ -89,13 +122,8 @@ def _measures(topology: Topology, levels: Sequence[ServiceLevel]) -> Iterator[Me
         yield Measure(f"waiting_{half}_half", f"from order to scanner, on average in the {half} half", Unit.SECONDS)
 
 
-def scanners(topology: Topology) -> list[str]:
-    """The modalities."""
-    return [name for name, spec in topology.nodes.items() if spec.kind == "modality"]
-
-
 def measure(run: Run, warm_up: float, levels: Sequence[ServiceLevel] = ()) -> dict[str, Any]:
-    """All measures of one run, by name, and its ``verdict``; NaN where nothing was measured.
+    """All measures of one run, by name, NaN where nothing was measured; its ``verdict``, and its ``profile`` as text.
 
     ``warm_up`` is in run seconds. ``lost`` is the larger of the instances that archives dropped and those that nobody
     has any more, as for ``expect``. A day is one of the department's, which ``compress`` makes shorter. How busy links
@@ -106,8 +134,11 @@ def measure(run: Run, warm_up: float, levels: Sequence[ServiceLevel] = ()) -> di
     found: dict[str, Any] = {f"sla {level}": level.share(counted) for level in levels}
     for name in TIMES:
         found |= _times(name, counted[name].dropna())
-    found |= _utilisation(run, window)
+    hours = Hours(run.topology, window)
+    by_hour, stored = series(run, hours), stocks(run)
+    found |= _clock(run, hours, by_hour)
     found |= _links(run)
+    found |= {f"full {stock.name}": stock.full * DAY for stock in stored}
     found |= {
         "stored_per_day": _stored(run, window) / (window.seconds * run.topology.compress) * DAY,
         "studies": len(counted),
@@ -120,7 +151,8 @@ def measure(run: Run, warm_up: float, levels: Sequence[ServiceLevel] = ()) -> di
     for name, half in zip(("first", "second"), window.halves(run.studies), strict=True):
         found[f"waiting_{name}_half"] = half["waiting"].mean()
     names = [each.name for each in measures(run.topology, levels)]
-    return {name: round(float(found[name]), PLACES) for name in names} | {"verdict": run.verdict}
+    numbers = {name: round(float(found[name]), PLACES) for name in names}
+    return numbers | {"verdict": run.verdict, PROFILE: Profile.of(hours, by_hour, stored).text}
 
 
 def _times(name: str, seconds: pd.Series[float]) -> dict[str, float]:
@@ -130,15 +162,26 @@ def _times(name: str, seconds: pd.Series[float]) -> dict[str, float]:
     return told
 
 
-def _utilisation(run: Run, window: Window) -> dict[str, float]:
-    """The share of the window for which each scanner was acquiring; a scanner has one patient at a time."""
-    studies = run.studies
-    acquiring = studies[studies["started"].notna()]
-    shares = {}
+def _clock(run: Run, hours: Hours, by_hour: Mapping[str, Amounts]) -> dict[str, float]:
+    """How busy scanners were, how long queues, and how much passed in the busiest hour."""
+    seconds = hours.covered.sum()
+    told = {"utilisation": by_hour[SCANNERS].sum() / seconds if SCANNERS in by_hour else np.nan}
     for scanner in scanners(run.topology):
-        ours = acquiring[acquiring["node"] == scanner]
-        shares[f"utilisation {scanner}"] = window.busy(ours["started"], ours["acquired"]) / window.seconds
-    return shares | {"utilisation": float(np.mean(list(shares.values()))) if shares else np.nan}
+        told[f"utilisation {scanner}"] = by_hour[f"utilisation {scanner}"].sum() / seconds
+    for queue in QUEUES:
+        told[f"{queue}_number"] = by_hour[queue].sum() / seconds
+        told[f"{queue}_number_peak"] = np.nanmax(hours.week(by_hour[queue]))
+    for source, target, bandwidth in directions(run.topology):
+        busiest = hours.most(by_hour[f"line {source}>{target}"]) / hours.seconds
+        told[f"busy_hour {source}>{target}"] = busiest
+        told[f"busy_hour_rate {source}>{target}"] = busiest * bandwidth
+    moved = stores(run)
+    for archive in dict.fromkeys(archive for archive, _, _ in limits(run.topology)):
+        ours = moved[moved["peer"] == archive]
+        lasted = (ours["finished"] - ours["started"]).clip(lower=SHORTEST)
+        taken = hours.spread(ours["started"], ours["started"] + lasted, ours["bytes"] / lasted)
+        told[f"busy_hour {archive}"] = hours.most(taken)
+    return told
 
 
 def _links(run: Run) -> dict[str, float]:

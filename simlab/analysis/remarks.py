@@ -15,7 +15,7 @@ def remarks_table(records: pd.DataFrame) -> pd.DataFrame:
     Columns: ``remark`` (one of ``records.REMARKS``), ``node``, ``peer``, ``what`` (the comment without what it is
     about), ``count``, ``first`` and ``last`` (run seconds).
     """
-    remarks = records[records["operation"].isin(REMARKS)]
+    remarks = records[records["operation"].isin(REMARKS)].astype({"comment": "str"})
     about_something = remarks["operation"].isin(["fault", "report"])
     what = remarks["comment"].mask(about_something, remarks["comment"].str.split(":").str[0])
     grouped = remarks.assign(remark=remarks["operation"], what=what).groupby(

@@ -29,6 +29,9 @@ BASE = 0
 KEYS = ("cell", "replication", "seed")
 """Columns of the table of runs, before those of the factors and of the measures."""
 
+SCENARIO, CHANGES = "scenario", "changes"
+"""Factors of a plan with what-ifs: the name of each, and what it changes; nothing in the base case."""
+
 BETWEEN_NOTICES = " | "
 """In the column ``notices``."""
 
@@ -54,6 +57,11 @@ class Replications:
     def summary(self) -> pd.DataFrame:
         """As from :func:`summarise`."""
         return summarise(self.runs, self.factors, self.measures)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The factors that tell cells apart before people: what-ifs have names for what they change."""
+        return tuple(factor for factor in self.factors if factor != CHANGES)
 
     def measure(self, name: str) -> Measure:
         """The measure of that name. Raises KeyError if there is none."""

@@ -12,9 +12,11 @@ import pandas as pd
 
 from simlab.analysis.expectations import Verdict, judge
 from simlab.analysis.frames import instances_frame, links_frame
-from simlab.analysis.operations import operations_table
+from simlab.analysis.latencies import latencies_frame
+from simlab.analysis.operations import operations_table, transfers
 from simlab.analysis.oracle import InstanceCounts, findings_frame
-from simlab.analysis.studies import studies_table
+from simlab.analysis.running import Running
+from simlab.analysis.studies import studies_table, study_times
 from simlab.topology.model import Topology
 
 
@@ -34,6 +36,11 @@ class Run:
     instances: pd.DataFrame
     """As from :func:`simlab.analysis.frames.instances_frame`."""
     counts: InstanceCounts
+    latencies: pd.DataFrame = field(default_factory=latencies_frame)
+    """Histograms of C-STORE latencies, where there are too many for ``instances``; as from
+    :func:`simlab.analysis.latencies.latencies_frame`."""
+    running: Running | None = None
+    """Where only a summary was kept: all that is known. There are no records then, nor studies."""
     generator: Mapping[str, float] = field(default_factory=dict)
     """How the generator itself fared: ``lag_p99`` in seconds, ``cpu`` as the share of one core."""
     commitments: pd.DataFrame = field(default_factory=lambda: instances_frame(()))
@@ -56,12 +63,34 @@ class Run:
     @cached_property
     def operations(self) -> pd.DataFrame:
         """Statistics per (node, peer, operation); see :func:`operations_table`."""
-        return operations_table(self.records, self.instances, self.elapsed)
+        if self.running is not None:
+            return self.running.operations(self.elapsed)
+        return operations_table(self.records, self.instances, self.elapsed, self.latencies)
 
     @cached_property
     def studies(self) -> pd.DataFrame:
         """One row per study; see :func:`studies_table`."""
         return studies_table(self.records)
+
+    @cached_property
+    def study_times(self) -> pd.DataFrame:
+        """How long studies took; see :func:`study_times`."""
+        return study_times(self.studies) if self.running is None else self.running.study_times()
+
+    @property
+    def study_count(self) -> int:
+        """How many studies there were."""
+        return len(self.studies) if self.running is None else self.running.studies
+
+    @property
+    def complete_studies(self) -> int:
+        """How many of them reached every goal that any study reached."""
+        return int((self.studies["outcome"] == "complete").sum()) if self.running is None else self.running.complete
+
+    @property
+    def stores(self) -> pd.DataFrame:
+        """What was sent and when: the instances, or, where there are no rows of those, the transfers."""
+        return self.instances if self.latencies.empty else transfers(self.records)
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

@@ -36,31 +36,34 @@ def studies_table(records: pd.DataFrame) -> pd.DataFrame:
     """
     milestones = records[records["operation"].isin(MILESTONES) & (records["study"] != "")]
     first = milestones.drop_duplicates(["study", "operation"])
-    table = (
-        first.pivot_table(index="study", columns="operation", values="finished", aggfunc="first")
-        .reindex(columns=list(MILESTONES))
-        .astype(float)
-        .rename_axis(columns=None)
-    )
-    by_milestone = {str(name): rows.set_index("study") for name, rows in first.groupby("operation")}
-    labels = _column(by_milestone, "ordered", "comment", table.index).str.partition(" ")
+    studies = first["study"].astype("category").cat.remove_unused_categories().cat
+    row = studies.codes.to_numpy()
+    column = first["operation"].astype("category").cat.set_categories(MILESTONES).cat.codes.to_numpy()
+    times = np.full((len(studies.categories), len(MILESTONES)), np.nan)
+    times[row, column] = first["finished"]
+    index = pd.Index(studies.categories, dtype="str", name="study")
+    table = pd.DataFrame(times, index=index, columns=list(MILESTONES))
+
+    def told(milestone: str, what: str) -> pd.Series[str]:
+        """What one milestone says of each study; empty where it was not reached."""
+        reached = column == MILESTONES.index(milestone)
+        values = np.full(len(index), "", dtype=object)
+        values[row[reached]] = first.loc[reached, what]
+        return pd.Series(values, index=index, dtype="str")
+
+    labels = told("ordered", "comment").str.partition(" ")
     table.insert(0, "accession", labels[0] if len(table) else "")
     table.insert(1, "protocol", labels[2] if len(table) else "")
-    table.insert(2, "node", _column(by_milestone, "started", "node", table.index))
-    table["failure"] = _column(by_milestone, "failed", "comment", table.index)
+    table.insert(2, "node", told("started", "node"))
+    table["failure"] = told("failed", "comment")
     table["outcome"] = _outcomes(table)
-    for name, (begin, end) in {**PHASES, **DURATIONS}.items():
-        table[name] = table[end] - table[begin]
-    return table.sort_values(["ordered", "accession"], kind="stable")
+    return with_times(table).sort_values(["ordered", "accession"], kind="stable")
 
 
-def _column(
-    by_milestone: dict[str, pd.DataFrame], milestone: str, column: str, studies: pd.Index[str]
-) -> pd.Series[str]:
-    """What one milestone says of each study; empty where it was not reached."""
-    if milestone not in by_milestone:
-        return pd.Series("", index=studies, dtype=object)
-    return by_milestone[milestone][column].reindex(studies, fill_value="")
+def with_times(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table, with the ``PHASES`` and ``DURATIONS`` between its milestones."""
+    spans = {**PHASES, **DURATIONS}.items()
+    return table.assign(**{name: table[end] - table[begin] for name, (begin, end) in spans})
 
 
 def _outcomes(table: pd.DataFrame) -> pd.Series[str]:
@@ -87,12 +90,17 @@ def split_clinical(studies: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(parts, index=studies.index)
 
 
+def told_times(studies: pd.DataFrame) -> pd.DataFrame:
+    """Of each study in seconds, the ``DURATIONS``, each followed by its two parts."""
+    times = studies[list(DURATIONS)].join(split_clinical(studies))
+    return times[[name for duration in DURATIONS for name in times.columns if name.startswith(duration)]]
+
+
 def study_times(studies: pd.DataFrame) -> pd.DataFrame:
     """Count, p50 and p95 in seconds of the ``DURATIONS`` and their two parts, a row each; NaN where none was."""
-    times = studies[list(DURATIONS)].join(split_clinical(studies))
-    order = [name for duration in DURATIONS for name in times.columns if name.startswith(duration)]
+    times = told_times(studies)
     rows = {
         name: {"count": times[name].count(), "p50": times[name].quantile(0.5), "p95": times[name].quantile(0.95)}
-        for name in order
+        for name in times.columns
     }
     return pd.DataFrame.from_dict(rows, orient="index").astype({"count": int})

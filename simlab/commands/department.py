@@ -25,7 +25,7 @@ from simlab.report.network import save_network
 
 def run(
     topology: Path, *, world: World, duration: float | None, seed: int | None, out: Path | None, run_id: str | None,
-    keep: bool,
+    keep: bool, summary_only: bool,
 ) -> int:  # fmt: skip
     """Run a topology to its end: summary, verdicts, and a run folder with report.html."""
     lab = Lab.load(topology).varied(seed=seed, until=duration)
@@ -34,7 +34,8 @@ def run(
         say(*call_back_lines(lab.topology))
     console = open_console()
     with interrupted_once(), Watching(console, lab.topology) as watching:
-        result = lab.run(world, out=folder, run_id=run_id, keep_files=keep, watch=watching.show)
+        kept = {"keep_files": keep, "summary_only": summary_only}
+        result = lab.run(world, out=folder, run_id=run_id, watch=watching.show, **kept)
     console.print(summary_tables(result.run))
     say(f"report: {folder / 'report.html'}")
     return OK if result.ok else NOT_WELL

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
+from simlab.analysis.mentions import mentions
 from simlab.analysis.oracle import NO_SUCH_OBJECT_INSTANCE, Acknowledgement, Fates, Held, Ledger, reconcile
+from simlab.lab.lots import Lot, Lots
 from simlab.network.query import Level, Query
 from simlab.network.seam import SUCCESS, Found, Outcome, Retrieved, Trouble, is_success
-from simlab.records import InstanceBatch, InstanceRows, Record
+from simlab.records import InstanceBatch, InstanceRows, Record, StudyRows
 from simlab.studies.fingerprint import Fingerprint, Likeness
 from simlab.topology.model import Topology
 
 KEEPERS = ("archive", "external")
 """Kinds of node that are expected to keep what they acknowledge."""
+
+SURVEYED = 20
+"""Studies that are asked about in one C-FIND; each of those found is compared with all of them."""
+
+STUDY, INSTANCES = "StudyInstanceUID", "NumberOfStudyRelatedInstances"
 
 OURS = "archive"
 """The kind that gives back byte for byte what it got."""
@@ -61,34 +70,65 @@ class Audit:
     """By archive; empty before it was asked."""
     unanswered: list[str] = field(default_factory=list)
     """What an archive could not be asked, and why."""
+    _lots: Lots = field(init=False)
+    """What is whole; all else is in the ledger."""
     _questions: dict[tuple[str, str], Question] = field(default_factory=dict)
     _made: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """What a node has made of a study."""
     _fingerprints: dict[str, dict[str, Fingerprint]] = field(default_factory=dict)
     """By study and instance."""
 
+    def __post_init__(self) -> None:
+        self._lots = Lots([name for name in self.topology.nodes if self._keeps(name)])
+
     # ---- what was promised
 
     def take(self, records: Iterable[Record], batches: Iterable[InstanceBatch]) -> None:
         """Enter what has happened into the ledger."""
         for batch in batches:
-            self.ledger.studies.update(dict.fromkeys(batch.rows.sop_instance, batch.study))
-            if batch.operation in ("make", "derive"):
-                made = self.ledger.generated if batch.operation == "make" else self.ledger.derived
-                made.update(batch.rows.sop_instance)
-                self._made.setdefault((batch.node, batch.study), []).extend(batch.rows.sop_instance)
-                self._fingerprints.setdefault(batch.study, {}).update(batch.fingerprints)
-            elif self._keeps(batch.peer):
-                self._take_promises(batch)
-        for record in records:
-            if record.operation == "discard":
-                self.ledger.deleted.update(self._made.get((record.node, record.study), ()))
+            if not self._lots.take(batch):
+                self._break_up(batch.study)
+                self._take_instances(batch, batch.rows)
+        for _, node, study, _ in mentions(records, ("discard",)):
+            self._lots.discard(node, study)
+            self.ledger.deleted.update(self._made.get((node, study), ()))
 
-    def _take_promises(self, batch: InstanceBatch) -> None:
+    def _break_up(self, study: str) -> None:
+        """Enter a study that was whole so far into the ledger, instance by instance, and ask about it like that."""
+        for lot in self._lots.break_up(study):
+            self._take_lot(lot)
+
+    def _take_lot(self, lot: Lot) -> None:
+        """Enter the instances of a lot into the ledger.
+
+        When each was acknowledged does not matter: everything that is to come was later than that.
+        """
+        uid, told = lot.study.uid, StudyRows(lot.study, at=-inf)
+        rows = told.expanded()
+        operation = "derive" if lot.derived else "make"
+        self._take_instances(InstanceBatch("", lot.maker, "", uid, rows, operation), rows)
+        for archive, bit in self._lots.bits.items():
+            for promise, operation in ((lot.acknowledged, "C-STORE"), (lot.committed, "N-EVENT-REPORT")):
+                if promise & bit:
+                    self._take_instances(InstanceBatch("", lot.maker, archive, uid, rows, operation), rows)
+        if lot.deleted:
+            self.ledger.deleted.update(rows.sop_instance)
+
+    def _take_instances(self, batch: InstanceBatch, rows: InstanceRows) -> None:
+        self.ledger.studies.update(dict.fromkeys(rows.sop_instance, batch.study))
+        if batch.operation in ("make", "derive"):
+            made = self.ledger.generated if batch.operation == "make" else self.ledger.derived
+            made.update(rows.sop_instance)
+            self._made.setdefault((batch.node, batch.study), []).extend(rows.sop_instance)
+            self._fingerprints.setdefault(batch.study, {}).update(batch.fingerprints)
+        elif self._keeps(batch.peer):
+            self._take_promises(batch, rows)
+
+    def _take_promises(self, batch: InstanceBatch, rows: InstanceRows) -> None:
         if batch.operation == "N-EVENT-REPORT":
-            promised = self._take_report(batch.peer, batch.rows)
+            promised = self._take_report(batch.peer, rows)
         else:
-            promised = self._take_stores(batch.peer, batch.rows)
+            promised = self._take_stores(batch.peer, rows)
         if promised and batch.study:
             question = Question(batch.node, batch.peer, batch.study)
             self._questions.setdefault((batch.peer, batch.study), question)
@@ -115,6 +155,23 @@ class Audit:
         return self.topology.nodes[node].kind in KEEPERS
 
     # ---- what can be had back
+
+    def survey(self) -> Interview:
+        """Ask how many instances of each whole study its archives hold; where it is another number, it is not whole.
+
+        A C-FIND for many studies at a time (list of UID matching, PS3.4 section C.2.2.2.2). It is enough in the virtual
+        world, where there are no bytes that could have changed; elsewhere nothing is whole.
+        """
+        for archive in self._lots.bits:
+            kept = self._lots.kept(archive)
+            left = iter(kept)
+            while studies := tuple(islice(left, SURVEYED)):
+                wanted = Query({STUDY: studies, INSTANCES: ""}, level=Level.STUDY)
+                found = yield Request("find", self._lots.maker(studies[0]), archive, wanted)
+                counted = {str(match.get(STUDY)): str(match.get(INSTANCES)) for match in _listed(found) or ()}
+                for study in studies:
+                    if counted.get(study) != str(kept[study]):
+                        self._break_up(study)
 
     def questions(self) -> tuple[Question, ...]:
         """What to ask: each study once of each archive that acknowledged some of it, or committed to some."""
@@ -207,11 +264,15 @@ class Audit:
 
     def fates(self, *, asked: bool) -> Fates:
         """Reconcile. Without having asked, what was acknowledged or committed to counts as retrievable."""
+        for lot in self._lots.take_out_missing():
+            self._take_lot(lot)
         held: Mapping[str, Held] = self.held
         if not asked:
             archives = {*self.ledger.acknowledged, *self.ledger.committed}
             held = {archive: Held(set(self._promised(archive))) for archive in archives}
-        return reconcile(self.ledger, held)
+        fates = reconcile(self.ledger, held)
+        whole = {name: getattr(fates.counts, name) + number for name, number in self._lots.counts().items()}
+        return replace(fates, counts=replace(fates.counts, **whole))
 
 
 def _listed(found: Outcome) -> list[Mapping[str, Any]] | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
+from simlab.analysis.mentions import mentions
 from simlab.records import MILESTONES, Record
 from simlab.topology.model import NodeSpec, Topology
+
+BITS = {milestone: 1 << place for place, milestone in enumerate(MILESTONES)}
 
 
 class Completion:
@@ -13,26 +17,26 @@ class Completion:
 
     def __init__(self, topology: Topology) -> None:
         self._last = {name: _last_milestone(spec, topology) for name, spec in topology.nodes.items()}
-        self._reached: dict[str, set[str]] = {}
-        self._scanner: dict[str, str] = {}
+        self._reached: dict[str, int] = {}
+        """By study, a bit for each milestone."""
+        self._wanted: dict[str, int] = {}
+        """By study, what it must have reached in the end; known once it was started."""
         self._open: set[str] = set()
         self._counts = dict.fromkeys(MILESTONES, 0)
 
     def take(self, records: Iterable[Record]) -> None:
         """Take note of what records say."""
-        for record in records:
-            if record.operation not in MILESTONES:
-                continue
-            reached = self._reached.setdefault(record.study, set())
-            if record.operation not in reached:
-                reached.add(record.operation)
-                self._counts[record.operation] += 1
-            if record.operation == "started":
-                self._scanner[record.study] = record.node
-            if self._ended(record.study, reached):
-                self._open.discard(record.study)
+        for milestone, node, study, _ in mentions(records, MILESTONES):
+            before = self._reached.get(study, 0)
+            reached = self._reached[study] = before | BITS[milestone]
+            if reached != before:
+                self._counts[milestone] += 1
+            if milestone == "started":
+                self._wanted[study] = self._last[node]
+            if self._ended(study, reached):
+                self._open.discard(study)
             else:
-                self._open.add(record.study)
+                self._open.add(study)
 
     @property
     def studies(self) -> int:
@@ -40,23 +44,23 @@ class Completion:
         return len(self._reached)
 
     @property
-    def open(self) -> frozenset[str]:
+    def open(self) -> AbstractSet[str]:
         """Studies that have not come to their end."""
-        return frozenset(self._open)
+        return self._open
 
-    def _ended(self, study: str, reached: set[str]) -> bool:
-        if "failed" in reached:
+    def _ended(self, study: str, reached: int) -> bool:
+        if reached & BITS["failed"]:
             return True
-        scanner = self._scanner.get(study)
-        return scanner is not None and self._last[scanner] <= reached
+        wanted = self._wanted.get(study)
+        return wanted is not None and reached & wanted == wanted
 
     def counts(self) -> Mapping[str, int]:
         """How many studies have reached each milestone."""
         return dict(self._counts)
 
 
-def _last_milestone(spec: NodeSpec, topology: Topology) -> frozenset[str]:
-    """What a study acquired by a node must have reached in the end."""
+def _last_milestone(spec: NodeSpec, topology: Topology) -> int:
+    """What a study acquired by a node must have reached in the end, a bit for each milestone."""
     wanted = {"stored"}
     if getattr(spec, "commit", None) is not None:
         wanted.add("safe")
@@ -64,4 +68,4 @@ def _last_milestone(spec: NodeSpec, topology: Topology) -> frozenset[str]:
     for other in topology.nodes.values():
         if getattr(other, "archive", None) == store and modality in getattr(other, "reads", ()):
             wanted.add("read")
-    return frozenset(wanted)
+    return sum(BITS[milestone] for milestone in wanted)

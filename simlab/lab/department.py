@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,12 +104,12 @@ class Department:
         for group in self._groups:
             group.end_faults()
 
-    def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
+    def drain(self) -> tuple[Sequence[Record], list[InstanceBatch]]:
         """Records since the last call, from all groups. Raises what crashed a group."""
         self.links.check()
         return _merged(group.drain() for group in self._groups)
 
-    def stop(self) -> tuple[list[Record], list[InstanceBatch]]:
+    def stop(self) -> tuple[Sequence[Record], list[InstanceBatch]]:
         """Stop all groups, within a bound. Returns the last records; a second call returns nothing."""
         for group in self._groups:
             group.ask_to_stop()
@@ -125,8 +125,8 @@ class Department:
 
 
 def _merged(
-    parts: Iterable[tuple[list[Record], list[InstanceBatch]]],
-) -> tuple[list[Record], list[InstanceBatch]]:
+    parts: Iterable[tuple[Sequence[Record], list[InstanceBatch]]],
+) -> tuple[Sequence[Record], list[InstanceBatch]]:
     records: list[Record] = []
     batches: list[InstanceBatch] = []
     for more_records, more_batches in parts:

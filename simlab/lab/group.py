@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -124,7 +124,7 @@ class Group:
 
         self.env.hand_in(start)
 
-    def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
+    def drain(self) -> tuple[Sequence[Record], list[InstanceBatch]]:
         """Take out the records since the last call."""
         return self.recorder.drain()
 

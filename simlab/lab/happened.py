@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from simlab.analysis.frames import end_of
+from simlab.analysis.latencies import TransferHistograms
+from simlab.analysis.running import Running
 from simlab.lab.audit import Audit
 from simlab.lab.completion import Completion
-from simlab.records import InstanceBatch, Record
+from simlab.records import InstanceBatch, Record, Records
 from simlab.topology.model import Topology
+
+MOST_ROWS = 500_000
+"""C-STOREs of which a row is kept. If there are more, there is a histogram of latencies for each transfer instead."""
 
 
 @dataclass
@@ -16,7 +22,7 @@ class Happened:
     """Records and instance rows of a run, and how it ended."""
 
     topology: Topology
-    records: list[Record] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
     batches: list[InstanceBatch] = field(default_factory=list)
     elapsed: float = 0.0
     """Run seconds."""
@@ -29,18 +35,46 @@ class Happened:
     links: list[dict[str, object]] = field(default_factory=list)
     """What passed each link in each direction, as :data:`simlab.analysis.frames.LINK_COLUMNS` names it."""
     notices: list[str] = field(default_factory=list)
+    running: Running | None = None
+    """Where only a summary is kept."""
+    histograms: TransferHistograms | None = None
+    """In place of ``batches``, once there were too many instances."""
+    stores: int = 0
+    """C-STOREs so far."""
 
     def __post_init__(self) -> None:
         self.completion = Completion(self.topology)
         self.audit = Audit(self.topology)
 
-    def take(self, records: list[Record], batches: list[InstanceBatch]) -> None:
+    def take(self, records: Sequence[Record], batches: Sequence[InstanceBatch]) -> None:
         """Add what has happened since."""
-        self.records += records
-        self.batches += batches
         self.completion.take(records)
         # What is deleted while the archives are being asked is deleted all the same.
         self.audit.take(records, () if self.audited else batches)
+        if self.running is not None:
+            self.running.take(Records.of(records), batches, self.completion.open)
+            return
+        self.records.extend(records)
+        self.batches += batches
+        self.stores += sum(len(batch.told) for batch in batches if batch.operation == "C-STORE")
+        if self.stores > MOST_ROWS:
+            self.histograms = self.histograms or TransferHistograms()
+            for batch in self.batches:
+                self.histograms.take(batch)
+            self.batches.clear()
+
+    def let_go(self) -> None:
+        """Forget what the result has been made from: a year's records take hundreds of megabytes."""
+        self.records, self.audit, self.histograms = Records(), Audit(self.topology), None
+        self.batches.clear()
+
+    def end(self) -> None:
+        """Nothing more happens, but for the audit."""
+        if self.running is None:
+            self.elapsed = end_of(self.records)
+        else:
+            self.running.end()
+            self.elapsed = self.running.elapsed
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Hold(Protocol):
     def call(self, operation: str, *arguments: Any, **keywords: Any) -> Future[Outcome]:
         """Start an operation of the group's network."""
 
-    def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
+    def drain(self) -> tuple[Sequence[Record], list[InstanceBatch]]:
         """Records since the last call. Raises GroupError if the group has crashed."""
 
     def end_faults(self) -> None:
@@ -65,7 +65,7 @@ class Hold(Protocol):
     def ask_to_stop(self) -> None:
         """Let the group begin to stop, without waiting for it."""
 
-    def stop(self) -> tuple[list[Record], list[InstanceBatch], GroupUsage]:
+    def stop(self) -> tuple[Sequence[Record], list[InstanceBatch], GroupUsage]:
         """Stop within a bound; returns the last records. Never raises."""
 
 
@@ -137,7 +137,7 @@ class LocalGroup:
         self._group.call(operation, arguments, keywords, partial(self._calls.answer, number))
         return future
 
-    def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
+    def drain(self) -> tuple[Sequence[Record], list[InstanceBatch]]:
         """Records since the last call."""
         if self._crash is not None:
             raise self._crash
@@ -152,7 +152,7 @@ class LocalGroup:
         if self._thread.is_alive():
             self._group.stop()
 
-    def stop(self) -> tuple[list[Record], list[InstanceBatch], GroupUsage]:
+    def stop(self) -> tuple[Sequence[Record], list[InstanceBatch], GroupUsage]:
         """Stop within a bound."""
         self.ask_to_stop()
         if self._thread.is_alive():
@@ -279,7 +279,7 @@ class RemoteGroup:
         self._tell("call", number, operation, arguments, keywords)
         return future
 
-    def drain(self) -> tuple[list[Record], list[InstanceBatch]]:
+    def drain(self) -> tuple[Sequence[Record], list[InstanceBatch]]:
         """Records since the last call."""
         self._records_came.clear()
         self._tell("drain")
@@ -302,7 +302,7 @@ class RemoteGroup:
             else:
                 self._process.kill()
 
-    def stop(self) -> tuple[list[Record], list[InstanceBatch], GroupUsage]:
+    def stop(self) -> tuple[Sequence[Record], list[InstanceBatch], GroupUsage]:
         """Stop within a bound; a group that does not is killed."""
         self.ask_to_stop()
         usage = GroupUsage(0.0, 0.0)

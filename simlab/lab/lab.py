@@ -14,9 +14,12 @@ from typing import Any, Literal
 
 from simlab.analysis.disk import halt_sentences
 from simlab.analysis.frames import instances_frame, links_frame, records_frame
+from simlab.analysis.latencies import latencies_frame
 from simlab.analysis.oracle import findings_frame
 from simlab.analysis.run import Run
 from simlab.errors import UserError
+from simlab.lab.calibration.extrapolation import extrapolations
+from simlab.lab.calibration.times import times_of
 from simlab.lab.department import Department, Staging
 from simlab.lab.facade import Facade
 from simlab.lab.happened import Happened, Watch
@@ -24,8 +27,10 @@ from simlab.lab.live_run import run_live
 from simlab.lab.result import Result
 from simlab.lab.variations import with_faults, with_node, with_settings
 from simlab.lab.virtual_run import run_virtual
+from simlab.lab.virtual_world import links_told
 from simlab.nodes.specs import SPECS
 from simlab.report.network import network_svg
+from simlab.topology.calibration import Calibration, read_calibration
 from simlab.topology.faults import FaultSpec
 from simlab.topology.loader import load_topology
 from simlab.topology.model import Topology
@@ -41,8 +46,10 @@ NODES_FOLDER = "nodes"
 class Lab:
     """A scenario, ready to run. Immutable: variations are new labs."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, calibration: Calibration | None = None) -> None:
         self.topology = topology
+        self.calibration = calibration
+        """What the virtual world knows of the AEs; None: what is usual on a laptop."""
 
     @classmethod
     def load(cls, path: str | Path) -> Lab:
@@ -62,7 +69,7 @@ class Lab:
         Quantities may be given as in a file (``"20 ms"``) or as numbers in seconds and bytes. Raises TopologyError as
         for a file.
         """
-        return Lab(with_node(self.topology, node, **settings))
+        return self._with(with_node(self.topology, node, **settings))
 
     def with_faults(self, *faults: Mapping[str, Any] | FaultSpec) -> Lab:
         """The same scenario with these faults, and no others.
@@ -70,12 +77,25 @@ class Lab:
         As in a file: ``lab.with_faults({"node": "archive", "operation": "C-STORE", "do": "drop", "every": 10})``.
         Raises TopologyError for what makes no sense.
         """
-        return Lab(with_faults(self.topology, faults))
+        return self._with(with_faults(self.topology, faults))
 
     def varied(self, *, seed: int | None = None, until: str | float | None = None) -> Lab:
         """The same scenario under another seed, or for another duration (``"8 h"``, or run seconds)."""
         changes = {"seed": seed, "duration": until}
-        return Lab(with_settings(self.topology, **{name: new for name, new in changes.items() if new is not None}))
+        wanted = {name: new for name, new in changes.items() if new is not None}
+        return self._with(with_settings(self.topology, **wanted))
+
+    def calibrated(self, calibration: Calibration | str | Path | None) -> Lab:
+        """The same scenario, whose virtual world takes what :func:`simlab.calibrate` has measured, or a file of that.
+
+        Raises TopologyError if the file cannot be read.
+        """
+        if isinstance(calibration, str | Path):
+            calibration = read_calibration(calibration)
+        return Lab(self.topology, calibration)
+
+    def _with(self, topology: Topology) -> Lab:
+        return Lab(topology, self.calibration)
 
     def run(
         self,
@@ -87,6 +107,8 @@ class Lab:
         run_id: str | None = None,
         keep_files: bool = False,
         in_process: bool = False,
+        audit: bool = True,
+        summary_only: bool = False,
         watch: Watch = lambda _: None,
     ) -> Result:
         """Run the scenario to its end and return what happened.
@@ -94,21 +116,27 @@ class Lab:
         ``until`` and ``seed`` override the topology's. With ``out`` the run folder is written there; ``keep_files``
         leaves the nodes' files in it. ``run_id`` enters the UIDs; where an AE that is not ours takes part it is made
         up if not given, so that yesterday's instances are not taken for today's. ``in_process`` keeps all groups in
-        this process. ``watch`` is called with the progress. Ctrl-C ends the run early; the result says so.
+        this process. Without ``audit`` nobody asks in the end what live archives hold: times are the same, and of
+        losses nothing is known. With ``summary_only`` the virtual world keeps statistics in place of records. ``watch``
+        is called with the progress. Ctrl-C ends the run early; the result says so.
         """
         if world not in WORLDS:
             raise UserError(f'unknown world "{world}": expected live or virtual')
+        if summary_only and world != "virtual":
+            raise UserError("only runs of the virtual world can keep a summary only")
         if out is not None:
             _require_writable(Path(out))
         lab = self.varied(seed=seed, until=until)
         identifier = lab.make_run_id() if run_id is None else run_id
         started = datetime.now()
         if world == "virtual":
-            happened = run_virtual(lab.topology, identifier, watch)
+            times = times_of(self.calibration, lab.topology) if self.calibration is not None else {}
+            happened = run_virtual(lab.topology, identifier, watch, summary_only=summary_only, times=times)
+            happened.notices[:0] = _calibration_told(lab)
         else:
             with _workspace(out, keep=keep_files) as workspace:
                 staging = Staging(workspace, identifier, in_process=in_process)
-                happened = run_live(lab.topology, staging, watch)
+                happened = run_live(lab.topology, staging, watch, audit=audit)
         result = Result(_told(happened, world, started))
         if out is not None:
             try:
@@ -186,7 +214,9 @@ def _told(happened: Happened, world: World, started: datetime) -> Run:
         [batch for batch in happened.batches if batch.operation == operation]
         for operation in ("C-STORE", "N-EVENT-REPORT")
     )
-    records = records_frame(happened.records)
+    records, instances, commitments = records_frame(happened.records), instances_frame(stores), instances_frame(reports)
+    latencies, left_out = latencies_frame(happened.histograms), tuple(_left_out(happened))
+    happened.let_go()
     return Run(
         topology=topology,
         world=world,
@@ -194,19 +224,48 @@ def _told(happened: Happened, world: World, started: datetime) -> Run:
         started_at=started,
         elapsed=happened.elapsed,
         records=records,
-        instances=instances_frame(stores),
-        commitments=instances_frame(reports),
+        instances=instances,
+        latencies=latencies,
+        running=happened.running,
+        commitments=commitments,
         counts=fates.counts,
         findings=findings_frame(fates.findings),
         generator=happened.generator,
         links=links_frame(happened.links),
-        notices=(*_notices(happened, world), *halt_sentences(records)),
+        notices=(*_notices(happened), *left_out, *halt_sentences(records)),
         audited=happened.audited,
         complete=not happened.ended,
     )
 
 
-def _notices(happened: Happened, world: World) -> Iterator[str]:
+def _left_out(happened: Happened) -> Iterator[str]:
+    """What was not kept of a run."""
+    if happened.running is not None:
+        yield (
+            f"Summary only: the {happened.running.records:,} records of this run were not kept. Percentiles come from "
+            "histograms and are right to 1 %; throughput was not measured."
+        )
+    elif happened.histograms is not None:
+        yield (
+            f"Of {happened.stores:,} C-STOREs no rows were kept, but a histogram of latencies for each transfer; their "
+            "percentiles are right to 1 %, and their throughput counts whole transfers."
+        )
+
+
+def _calibration_told(lab: Lab) -> Iterator[str]:
+    """What the times of the virtual world rest on."""
+    if lab.calibration is None:
+        yield (
+            "The virtual world is uncalibrated: the work of AEs takes what is usual on a laptop. `simlab calibrate` "
+            "measures what it takes."
+        )
+    else:
+        yield lab.calibration.sentence
+        yield from extrapolations(lab.calibration, lab.topology)
+    yield from links_told(lab.topology)
+
+
+def _notices(happened: Happened) -> Iterator[str]:
     """What a reader must know to understand the numbers."""
     topology = happened.topology
     if happened.ended:
@@ -218,10 +277,5 @@ def _notices(happened: Happened, world: World) -> Iterator[str]:
             f"Clinical waits (arrivals, acquisition, reading) are divided by {topology.compress:g}, and so the offered "
             "load is multiplied by it; the network, codecs and time-outs are not compressed. Times that hold both are "
             "told in two parts."
-        )
-    if world == "virtual":
-        yield (
-            "The virtual world is uncalibrated: fixed service times, and servers that nobody has to queue for. Links "
-            "are shared, and know latency, bandwidth and window only."
         )
     yield from happened.notices

@@ -29,7 +29,7 @@ class Result:
         run = self.run
         return (
             f"<{run.topology.name}, {run.world} world, seed {run.seed}: "
-            f"{len(run.studies)} studies, {run.counts.stored} instances stored, {run.verdict}>"
+            f"{run.study_count} studies, {run.counts.stored} instances stored, {run.verdict}>"
         )
 
     def _repr_html_(self) -> str:
@@ -109,7 +109,10 @@ class Result:
         return target
 
     def save(self, folder: str | Path) -> Path:
-        """Write the run folder: summary.json, topology.yaml, report.html; records, instances, findings as Parquet."""
+        """Write the run folder: summary.json, topology.yaml, report.html; records, instances, findings as Parquet.
+
+        For what is there besides, or not at all, see :func:`simlab.analysis.summary.save`.
+        """
         target = Path(folder)
         summary.save(self.run, target)
         (target / TOPOLOGY_FILE).write_text(resolve_yaml(self.run.topology), encoding="utf-8")

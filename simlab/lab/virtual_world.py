@@ -9,6 +9,7 @@ from pathlib import Path
 import simpy
 
 from simlab.draws import Draws
+from simlab.lab.links import link_settings
 from simlab.network.negotiation import EXPLICIT, IMPLICIT
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.network import VirtualNetwork
@@ -98,15 +99,31 @@ class VirtualWorld:
                     }
 
 
+def links_told(topology: Topology) -> Iterator[str]:
+    """What of the links a reader must know that the virtual world does not, in sentences."""
+    unknown = {
+        "loss": [link.name for link in topology.links if max(link.loss, link.back.loss or 0.0)],
+        "jitter": [link.name for link in topology.links if max(link.jitter, link.back.jitter or 0.0)],
+        "outages": [link.name for link in topology.links if link.outages],
+    }
+    for what, names in unknown.items():
+        if names:
+            yield f"The virtual world knows no {what} of links; what {', '.join(names)} would do by it is left out."
+    if any(link.congestion != "ideal" and link.bandwidth < inf for link in topology.links):
+        yield (
+            "The virtual world takes TCP's congestion control for ideal: transfers of large instances that meet others "
+            "in a full queue may take half as long again."
+        )
+
+
 def _routes(env: simpy.Environment, links: Iterable[LinkSpec]) -> Iterator[tuple[tuple[str, str], Route]]:
     """The two directions of each link, by the sites where they begin and end."""
     for link in links:
-        back = link.back
-        latency_back = link.latency if back.latency is None else back.latency
-        bandwidth_back = link.bandwidth if back.bandwidth is None else back.bandwidth
-        for ends, bandwidth in ((link.between, link.bandwidth), (link.between[::-1], bandwidth_back)):
-            line = SharedLine(env, bandwidth) if bandwidth < inf else None
-            yield ends, Route((link.latency + latency_back) / 2, line, link.window)
+        settings = link_settings(link)
+        latency = (settings.forth.latency + settings.back.latency) / 2
+        for ends, way in ((link.between, settings.forth), (link.between[::-1], settings.back)):
+            line = SharedLine(env, way.bandwidth, settings.queue(way)) if way.bandwidth < inf else None
+            yield ends, Route(latency, line, settings.window)
 
 
 def _accepted(spec: NodeSpec) -> frozenset[str] | None:

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from simlab.analysis.oracle import BROKEN_PROMISES, PROGRESS, label
 from simlab.analysis.run import Run
-from simlab.analysis.studies import study_times
 from simlab.units import format_duration, format_size
 
 NOT_MEASURED = "\N{EN DASH}"
@@ -26,10 +25,14 @@ def summary_tables(run: Run) -> Group:
     """Everything that a command prints when a run is over, the verdict last, where the eye is."""
     heading = Text.assemble((run.topology.name, "bold"), f" · {run.world} world · seed {run.seed} · ")
     heading.append(f"done after {format_duration(run.elapsed)}")
+    if "events" in run.generator:
+        heading.append(
+            f" · {run.generator['events']:,.0f} events, {run.generator['events_per_second']:,.0f} a CPU second"
+        )
     parts: list[Text | Table] = [heading, *(Text(f"! {notice}", style="yellow") for notice in run.notices), Text()]
     if len(run.operations):
         parts += [_operations(run), Text()]
-    if len(run.studies):
+    if run.study_count:
         parts += [_study_times(run), Text()]
     if len(run.links):
         parts += [_links(run), Text()]
@@ -88,7 +91,7 @@ def _links(run: Run) -> Table:
 
 def _study_times(run: Run) -> Table:
     """The times to each goal. Where clinical waits are compressed, also their two parts."""
-    times = study_times(run.studies)
+    times = run.study_times
     if run.topology.compress == 1:
         times = times[~times.index.str.endswith(("_clinical", "_network"))]
     table = _table(("studies",), ("count", "p50", "p95"))

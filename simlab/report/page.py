@@ -16,8 +16,8 @@ from simlab.analysis.operations import throughput_series
 from simlab.analysis.oracle import MEANINGS, PROGRESS, label
 from simlab.analysis.remarks import remarks_table
 from simlab.analysis.run import Run
-from simlab.analysis.studies import study_times
 from simlab.records import MILESTONES
+from simlab.report.by_the_clock import clock_figures
 from simlab.report.commitment_figures import draw_occupancy
 from simlab.report.html import inline, open_templates
 from simlab.report.journey import draw_journey
@@ -45,18 +45,21 @@ def render(run: Run) -> str:
         topology=run.topology,
         figures=_key_figures(run),
         network=inline(draw_network(run.topology)),
-        throughput=inline(draw_throughput(run.instances, run.elapsed))
-        if (run.instances["operation"] == "C-STORE").any()
+        throughput=inline(draw_throughput(run.stores, run.elapsed))
+        if (run.stores["operation"] == "C-STORE").any()
         else "",
-        latencies=inline(draw_latencies(run.records, run.instances)) if len(run.operations) else "",
+        latencies=inline(draw_latencies(run.records, run.instances, run.latencies))
+        if len(run.operations) and run.running is None
+        else "",
         journey=inline(draw_journey(run.records, run.instances, shown)) if shown else "",
         journey_study=run.studies.loc[shown] if shown else None,
         operations=_rows(run.operations),
         links=_rows(run.links),
         studies=_rows(studies.head(MOST_ROWS)),
         studies_left_out=max(len(studies) - MOST_ROWS, 0),
-        study_times=_rows(study_times(run.studies).rename_axis("time")),
+        study_times=_rows(run.study_times.rename_axis("time")),
         disks=_disks(run),
+        clock=[(figure.heading, figure.about, inline(figure.drawing)) for figure in clock_figures(run)],
         remarks=_rows(remarks.head(MOST_ROWS)),
         remarks_left_out=max(len(remarks) - MOST_ROWS, 0),
         instances=_instances(run),
@@ -94,25 +97,25 @@ def reproduce(run: Run) -> str:
 
 def peak_throughput(run: Run) -> float:
     """The highest throughput of all stores together, in bytes per second over one bin of the throughput plot."""
-    series = throughput_series(run.instances, bin_seconds(run.elapsed))
+    series = throughput_series(run.stores, bin_seconds(run.elapsed))
     return float(series.sum(axis=1).max()) * 1e6 if len(series.columns) else 0.0
 
 
 def _key_figures(run: Run) -> list[dict[str, Any]]:
     """What stands in large letters: label, value, and whether it is a reason to worry."""
-    counts, studies = run.counts, run.studies
-    complete = int((studies["outcome"] == "complete").sum())
+    counts = run.counts
     stored = run.operations.query("operation == 'C-STORE'")["bytes"].sum()
     figures = [
-        ("studies complete", f"{complete} of {len(studies)}", complete < len(studies)),
+        ("studies complete", f"{run.complete_studies} of {run.study_count}", run.complete_studies < run.study_count),
         ("instances generated", f"{counts.generated:,}", False),
         ("stored", f"{counts.stored:,}", counts.missing > 0),
         ("committed", f"{counts.committed:,}", counts.false_safe > 0),
         ("dropped", f"{counts.dropped:,}", counts.dropped > 0),
         ("lost", f"{counts.lost:,}", counts.lost > 0),
         ("bytes sent", format_size(float(stored)), False),
-        ("peak throughput", _format_throughput(peak_throughput(run)), False),
     ]
+    if run.running is None:
+        figures.append(("peak throughput", _format_throughput(peak_throughput(run)), False))
     return [{"label": label, "value": value, "alarm": alarm} for label, value, alarm in figures]
 
 
@@ -120,7 +123,7 @@ def _disks(run: Run) -> str:
     """The local disks of scanners, where one can be full; empty where none can."""
     capacities = {name: getattr(spec, "local_disk", None) for name, spec in run.topology.nodes.items()}
     limited = {name: capacity for name, capacity in capacities.items() if capacity is not None}
-    if not limited:
+    if not limited or run.running is not None:
         return ""
     usage, stops = occupancy(run.records), halts(run.records)
     return inline(draw_occupancy(usage[usage["node"].isin(limited)], stops, limited, run.elapsed))

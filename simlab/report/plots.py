@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from simlab.analysis.latencies import sample
 from simlab.analysis.measurements import OPERATION_ORDER, measurements
 from simlab.analysis.operations import throughput_series
 from simlab.report.style import INK, MUTED, OPERATION_COLOURS, OTHER_COLOUR, SERIES_COLOURS, Drawing, styled
@@ -59,11 +60,16 @@ def draw_throughput(instances: pd.DataFrame, seconds: float) -> Drawing:
     return drawing
 
 
-def draw_latencies(records: pd.DataFrame, instances: pd.DataFrame) -> Drawing:
-    """How long each operation took: a row each, on a common logarithmic axis, with its median and its p95."""
+def draw_latencies(records: pd.DataFrame, instances: pd.DataFrame, histograms: pd.DataFrame | None = None) -> Drawing:
+    """How long each operation took: a row each, on a common logarithmic axis, with its median and its p95.
+
+    ``histograms`` are those of C-STOREs, where they have no rows (:mod:`simlab.analysis.latencies`).
+    """
     measured = measurements(records, instances).dropna(subset="latency")
     # A logarithmic axis has no zero: what took no time is shown at a microsecond.
     by_operation = {name: rows["latency"].clip(lower=1e-6) for name, rows in measured.groupby("operation")}
+    if histograms is not None and len(histograms):
+        by_operation["C-STORE"] = sample(histograms)
     names = [name for name in OPERATION_ORDER if name in by_operation]
     with styled():
         drawing = Drawing(figsize=(WIDTH, 0.85 + 0.42 * max(len(names), 1)), layout="constrained")

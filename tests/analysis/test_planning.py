@@ -22,7 +22,7 @@ def run():
 
 def test_every_measure_has_a_value_and_no_other(run):
     found = measure(run, 0.0, LEVELS)
-    assert list(found) == [*(each.name for each in measures(run.topology, LEVELS)), "verdict"]
+    assert list(found) == [*(each.name for each in measures(run.topology, LEVELS)), "verdict", "profile"]
 
 
 def test_times_are_those_of_the_studies_that_count(run):
