@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from simlab.commands.terminal import INTERRUPTED, NOT_WELL, OK, interrupted_once, open_console, say
 from simlab.errors import UserError
 from simlab.lab.plan.plan import plan as run_plan
-from simlab.lab.plan.result import WHAT_IF_FILE
 from simlab.report.plan_console import plan_tables
 from simlab.units import format_duration
 
@@ -36,7 +35,7 @@ def plan(topology: Path, *, out: Path | None, **options: Any) -> int:
         result = run_plan(topology, out=out, watch=watch, **options)
     console.print(plan_tables(result.replications, result.wanted))
     if out is not None and len(result.table):
-        say(f"figure: {out / WHAT_IF_FILE}")
+        say(f"figure: {out / result.picture}")
     if not result.finished:
         return INTERRUPTED
     return OK if result.ok else NOT_WELL

@@ -104,7 +104,7 @@ def test_a_process_that_ends_is_told(far):
     try:
         beside.stop()
         with pytest.raises(GroupError, match="a process that simulates has ended"):
-            beside.run(Task(far.topology, 0.0, ()))
+            beside.run(Task(far.topology, 1, 0.0, ()))
     finally:
         beside.close()
 

@@ -1,4 +1,4 @@
-"""The design of a plan: a full factorial around the base case, every cell run under the same seeds."""
+"""The design of a plan: the base case, what-ifs, and a full factorial; every cell is run under the same seeds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from itertools import product
 from typing import Any
 
 from simlab.analysis.planning import Measure, measures
+from simlab.analysis.replications import CHANGES, SCENARIO
 from simlab.analysis.service_level import ServiceLevel
 from simlab.errors import UserError
 from simlab.lab.plan.factors import Factor
+from simlab.lab.plan.what_if import TODAY, WhatIf, together
 from simlab.topology.model import Topology
 from simlab.units import format_duration
 
@@ -23,7 +25,8 @@ class Cell:
     number: int
     """0 is the base case."""
     levels: tuple[str, ...]
-    """Of each factor, as a file would have it."""
+    """What it is: with what-ifs, its scenario and what that changes; then the level of each factor, as a file would
+    have it."""
     topology: Topology
 
 
@@ -42,17 +45,13 @@ class Design:
     """What is run, and what is measured."""
 
     base: Topology
-    factors: tuple[Factor, ...]
+    names: tuple[str, ...]
+    """Of the levels."""
     cells: tuple[Cell, ...]
     replications: int
     warm_up: float
     """Run seconds."""
     service_levels: tuple[ServiceLevel, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the factors."""
-        return tuple(factor.name for factor in self.factors)
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -73,7 +72,7 @@ class Design:
             "sla": [str(level) for level in self.service_levels],
             "seed": self.base.seed,
             "until": self.base.duration,
-            "topology": self.base.model_dump(mode="json", exclude_none=True, by_alias=True),
+            "topology": self.base.model_dump(mode="json", exclude_none=True, by_alias=True, exclude={"experiment"}),
         }
         plain: dict[str, Any] = json.loads(json.dumps(told))
         return plain
@@ -84,17 +83,26 @@ class Design:
         of = "replication" if self.replications == 1 else "replications"
         runs = f"{base.name}, {format_duration(base.duration)} of orders, {self.replications} {of} of each cell"
         seeds = f"seeds {base.seed} to {last}, the same in every cell" if last > base.seed else f"seed {last}"
+        scenarios = dict.fromkeys(cell.levels[:2] for cell in self.cells[1:]) if SCENARIO in self.names else {}
         return (
             f"{runs} ({seeds}).",
+            *(f"{scenario}: {changes}." for scenario, changes in scenarios if changes),
             f"Studies ordered in the first {format_duration(self.warm_up)} are warm-up and do not count.",
             "Intervals are 95 % t-intervals over the replications; differences are paired with the base case.",
         )
 
 
 def make_design(
-    base: Topology, factors: tuple[Factor, ...], *, replications: int, warm_up: float, levels: tuple[ServiceLevel, ...]
+    base: Topology,
+    factors: tuple[Factor, ...],
+    *,
+    replications: int,
+    warm_up: float,
+    levels: tuple[ServiceLevel, ...],
+    what_ifs: tuple[WhatIf, ...] = (),
+    all_at_once: bool = True,
 ) -> Design:
-    """The base case, and every combination of the factors' levels that differs from it.
+    """The base case, each what-if, all of them at once, and every combination of the factors' levels.
 
     Raises UserError for combinations that cannot be, and for a warm-up that leaves nothing.
     """
@@ -105,11 +113,24 @@ def make_design(
         raise UserError(f"warm-up {format_duration(warm_up)}: expected less than the whole run of {whole}")
     if len(set(levels)) < len(levels):
         raise UserError("a service level is asked for twice; expected each once")
-    found = {tuple(factor.told(base) for factor in factors): base}
+    scenarios = [*what_ifs, together(what_ifs)] if all_at_once and len(what_ifs) > 1 else what_ifs
+    found = {_levels(base, factors, what_ifs): base}
+    for what_if in scenarios:
+        changed = what_if.applied(base)
+        found[_levels(changed, factors, what_ifs, what_if)] = changed
     for combination in product(*(factor.levels for factor in factors)):
         topology = base
         for factor, level in zip(factors, combination, strict=True):
             topology = factor.applied(topology, level)
-        found.setdefault(tuple(factor.told(topology) for factor in factors), topology)
+        found.setdefault(_levels(topology, factors, what_ifs), topology)
     cells = tuple(Cell(number, told, topology) for number, (told, topology) in enumerate(found.items()))
-    return Design(base, factors, cells, replications, warm_up, levels)
+    names = (*((SCENARIO, CHANGES) if what_ifs else ()), *(factor.name for factor in factors))
+    return Design(base, names, cells, replications, warm_up, levels)
+
+
+def _levels(
+    topology: Topology, factors: tuple[Factor, ...], what_ifs: tuple[WhatIf, ...], made: WhatIf | None = None
+) -> tuple[str, ...]:
+    """What tells a cell from the others. A what-if that is made otherwise than before is another one."""
+    scenario = (made.name, made.told(topology)) if made else (TODAY, "")
+    return (*(scenario if what_ifs else ()), *(factor.told(topology) for factor in factors))

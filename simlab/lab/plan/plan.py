@@ -5,40 +5,33 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import closing
 from math import nan
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TypeAlias
 
 from simlab.errors import UserError
 from simlab.lab.lab import Lab
-from simlab.lab.plan.design import Design, Trial, make_design
-from simlab.lab.plan.factors import Vary, read_factors
+from simlab.lab.plan.asked import read_asked, words
+from simlab.lab.plan.design import Design, make_design
+from simlab.lab.plan.factors import Vary
 from simlab.lab.plan.result import PlanResult
-from simlab.lab.plan.service_levels import read_service_level
-from simlab.lab.plan.simulate import Beside, Here, Simulator, Task
-from simlab.lab.plan.table import Row, Table
-from simlab.lab.variations import with_settings
+from simlab.lab.plan.simulate import Pool, SideBySide, Task
+from simlab.lab.plan.table import Table
+from simlab.lab.plan.what_if import WhatIfs
 from simlab.topology.model import Topology
-from simlab.units import parse_duration
 from simlab.wording import advice, shown
 
 Watch: TypeAlias = Callable[[int, int, float], None]
 """Told how many runs are there, how many there will be, and the seconds that the rest will take (NaN: unknown)."""
 
-REPLICATIONS = 20
-"""Unless others are asked for: fewer make intervals wide, and twice as many only a third narrower."""
-
-WARM_UP = 0.1
-"""The share of a run that is deleted, unless something else is asked for."""
-
 
 def plan(
     topology: Topology | Lab | str | Path,
     *,
-    vary: Vary = (),
+    vary: Vary | None = None,
+    what_if: WhatIfs | None = None,
+    together: bool = True,
     until: str | float | None = None,
     replications: int | None = None,
     warm_up: str | float | None = None,
@@ -46,108 +39,97 @@ def plan(
     measure: str | Sequence[str] = (),
     seed: int | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
     out: str | Path | None = None,
     watch: Watch = lambda _done, _total, _left: None,
 ) -> PlanResult:
     """Simulate a topology, and what might be changed about it, many times over: means with error bars.
 
     ``vary`` names fields and their levels: ``["ct1.associations=1,2,4", "link.north-main.bandwidth=50,100 Mbit/s"]`` or
-    ``{"ct1.associations": [1, 2, 4]}``. Every combination is a cell; the base case is the topology as it is. Each cell
-    is run ``replications`` times (20) for ``until`` ("7 d", or run seconds; the topology's duration), under the seeds
-    ``seed``, ``seed`` + 1 and so on, the same in every cell, so that differences against the base case are paired.
+    ``{"ct1.associations": [1, 2, 4]}``. Every combination is a cell; the base case is the topology as it is.
+    ``what_if`` names changes: ``"two more CTs: ct1.count=3"`` or ``{"JPEG-LS": {"*.propose": "jpegls"}}``; each is a
+    cell, and, with ``together``, so are all of them at once. What is not given is as in the topology's ``experiment``;
+    ``what_if=()`` compares nothing.
+    Each cell is run ``replications`` times (20) for ``until`` ("7 d", or run seconds; the topology's duration), under
+    the seeds ``seed``, ``seed`` + 1 and so on, the same in every cell, so that differences against the base case are
+    paired.
 
     Studies that are ordered in the ``warm_up`` ("1 d", or run seconds; a tenth of ``until``) do not count: a
     department never begins empty. ``sla`` are service levels: "read < 1 h" from the order, "acquired to stored < 9 s".
     ``measure`` names what tables and the picture show instead of what is usual; everything is measured.
 
     ``workers`` processes share the runs (one for each core; 1 runs them in this process), which changes nothing but how
-    long it takes. With ``out`` everything is kept in that folder, and a plan that is called again goes on where it was
-    interrupted. Ctrl-C ends it; the result holds what there is. Raises UserError for what cannot be, in one line,
-    GroupError if a process fails.
+    long it takes. With a ``scheduler`` (``"tcp://10.0.0.5:8786"``) the workers of that Dask cluster do, and with
+    ``"local"`` those of one that is started here; a script that asks for that must be importable without running. Who
+    reaches a scheduler can run any code there, so use your own.
+
+    With ``out`` everything is kept in that folder, and a plan that is called again goes on where it was interrupted.
+    Ctrl-C ends it; the result holds what there is. Raises UserError for what cannot be, in one line, GroupError if a
+    process fails.
     """
     lab = topology if isinstance(topology, Lab) else Lab(topology) if isinstance(topology, Topology) else None
     if lab is None:
         assert isinstance(topology, str | Path)
         lab = Lab.load(topology)
-    if workers is not None and workers < 1:
-        raise UserError(f"workers {workers}: expected 1 at least")
     base = lab.varied(seed=seed, until=until).topology
+    asked = read_asked(base, vary=vary, what_if=what_if, replications=replications, warm_up=warm_up, sla=sla)
     design = make_design(
         base,
-        read_factors(base, vary),
-        replications=REPLICATIONS if replications is None else replications,
-        warm_up=_seconds(warm_up, base.duration * WARM_UP),
-        levels=tuple(map(read_service_level, _words(sla))),
+        asked.factors,
+        replications=asked.replications,
+        warm_up=asked.warm_up,
+        levels=asked.levels,
+        what_ifs=asked.what_ifs,
+        all_at_once=together,
     )
-    wanted = tuple(_words(measure))
+    wanted = tuple(words(measure))
     known = [each.name for each in design.measures]
     for name in wanted:
         if name not in known:
             raise UserError(f"unknown measure {shown(name)}; {advice(name, known)}")
     folder = Path(out) if out is not None else None
     table = Table.open(design, folder)
-    finished = _run(design, table, workers or os.cpu_count() or 1, watch)
-    result = PlanResult(design, table.frame(), wanted, finished=finished)
+    finished = _run(design, table, scheduler, workers, watch)
+    result = PlanResult(design, table.frame(), wanted, finished=finished, profiles=table.profiles())
     if folder is not None:
         result.save(folder)
     return result
 
 
-def _words(given: str | Sequence[str]) -> Sequence[str]:
-    return [given] if isinstance(given, str) else given
-
-
-def _seconds(given: str | float | None, usual: float) -> float:
-    if given is None:
-        return usual
-    return parse_duration(given) if isinstance(given, str) else float(given)
-
-
-def _run(design: Design, table: Table, workers: int, watch: Watch) -> bool:
+def _run(design: Design, table: Table, scheduler: str | None, workers: int | None, watch: Watch) -> bool:
     """Run what is missing. False if it was interrupted."""
     trials = [trial for trial in design.trials() if not table.has(trial)]
     total = design.replications * len(design.cells)
     watch(total - len(trials), total, nan)
     if not trials:
         return True
-    began = time.perf_counter()
-    with ExitStack() as stack:
-        simulators = _simulators(min(workers, len(trials)), stack)
-        idle: SimpleQueue[Simulator] = SimpleQueue()
-        for simulator in simulators:
-            idle.put(simulator)
-
-        def run(trial: Trial) -> tuple[Trial, Row]:
-            simulator = idle.get()
-            try:
-                seeded = with_settings(trial.cell.topology, seed=trial.seed)
-                return trial, simulator.run(Task(seeded, design.warm_up, design.service_levels))
-            finally:
-                idle.put(simulator)
-
-        pool = stack.enter_context(ThreadPoolExecutor(len(simulators), "plan"))
-        try:
-            futures = [pool.submit(run, trial) for trial in trials]
-            for done, future in enumerate(as_completed(futures), 1):
-                table.append(*future.result())
+    tasks = [Task(trial.cell.topology, trial.seed, design.warm_up, design.service_levels) for trial in trials]
+    try:
+        with closing(open_pool(scheduler, workers, len(tasks))) as pool, closing(pool.run(tasks)) as measured:
+            began = time.perf_counter()
+            for done, (place, row) in enumerate(measured, 1):
+                table.append(trials[place], row)
                 left = (time.perf_counter() - began) / done * (len(trials) - done)
                 watch(total - len(trials) + done, total, left)
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for simulator in simulators:
-                simulator.stop()
-            if not isinstance(error, KeyboardInterrupt):
-                raise
-            return False
+    except KeyboardInterrupt:
+        return False
     return True
 
 
-def _simulators(count: int, stack: ExitStack) -> list[Simulator]:
-    if count == 1:
-        return [Here()]
-    made: list[Simulator] = []
-    for _ in range(count):
-        beside = Beside()
-        stack.callback(beside.close)
-        made.append(beside)
-    return made
+def open_pool(scheduler: str | None, workers: int | None, tasks: int) -> Pool:
+    """Somebody to run so many tasks: processes of this machine, or a Dask cluster if a scheduler is named.
+
+    Raises UserError if that cannot be.
+    """
+    if workers is not None and workers < 1:
+        raise UserError(f"workers {workers}: expected 1 at least")
+    count = min(workers or os.cpu_count() or 1, tasks)
+    if scheduler is None:
+        return SideBySide(count)
+    try:
+        from simlab.lab.plan.cluster import LOCAL, Cluster  # noqa: PLC0415 -- an extra, and slow to import
+    except ImportError:
+        raise UserError('a scheduler needs Dask; expected it installed: pip install "simlab[distributed]"') from None
+    if workers is not None and scheduler != LOCAL:
+        raise UserError(f"workers {workers}: the cluster has its own; expected none with a scheduler's address")
+    return Cluster(scheduler, count)

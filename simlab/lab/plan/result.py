@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from simlab.analysis.comparison import Interval
 from simlab.analysis.frames import write_parquet
-from simlab.analysis.replications import Replications, cautions, summarise
+from simlab.analysis.planning import DAY
+from simlab.analysis.profile import Profile
+from simlab.analysis.replications import BASE, SCENARIO, Replications, cautions, summarise
 from simlab.errors import UserError
 from simlab.lab.plan.design import Design
+from simlab.report.intervals import interval_in
 from simlab.report.plan_figures import draw_service_levels, draw_what_if, headline
+from simlab.report.plan_scenarios import draw_scenarios
+from simlab.report.plan_storage import draw_storage, sentences
+from simlab.report.plan_weeks import draw_rows, draw_week
 from simlab.report.style import Drawing
 from simlab.wording import advice, shown
 
@@ -24,6 +32,11 @@ JSON_FILE = "plan.json"
 SUMMARY_FILE = "summary.csv"
 WHAT_IF_FILE = "what-if.png"
 LEVELS_FILE = "service-levels.png"
+SCENARIOS_FILE = "scenarios.png"
+WEEK_FILE = "week.png"
+ROWS_FILE = "week-by-scanner.png"
+STORAGE_FILE = "storage.png"
+HOURS_FILE = "hours.csv"
 
 
 @dataclass
@@ -38,6 +51,8 @@ class PlanResult:
     """Names of the measures that were asked for."""
     finished: bool = True
     """False if it was interrupted."""
+    profiles: Mapping[int, Profile] = field(default_factory=dict)
+    """The mean profile of each cell: its week by the hour, and what archives hold."""
 
     def __repr__(self) -> str:
         state = "" if self.finished else ", interrupted"
@@ -51,9 +66,20 @@ class PlanResult:
     @property
     def replications(self) -> Replications:
         """The same for reports."""
-        return Replications(
-            self.table, self.design.names, self.design.measures, self.design.sentences(), finished=self.finished
-        )
+        about = self.design.sentences()
+        if BASE in self.profiles:
+            about += tuple(sentences(self.profiles[BASE].stocks, self.design.base.epoch, self._full(BASE)))
+        return Replications(self.table, self.design.names, self.design.measures, about, finished=self.finished)
+
+    @property
+    def hours(self) -> pd.DataFrame:
+        """The mean week of each cell: a row per ``cell``, ``series``, ``weekday`` and ``hour``, with its ``mean``.
+
+        Series are as from :func:`simlab.analysis.hours.series`.
+        """
+        tables = [profile.table().assign(cell=cell) for cell, profile in self.profiles.items()]
+        columns = ["cell", "series", "weekday", "hour", "mean"]
+        return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
     @property
     def cautions(self) -> list[str]:
@@ -79,11 +105,48 @@ class PlanResult:
             raise UserError(f"nothing was measured as {shown(measure)}; {advice(measure, measured)}")
         return draw_what_if(self.replications, measure)
 
+    def scenarios(self) -> Drawing:
+        """What each what-if changes, in words. Raises UserError if there was none."""
+        if SCENARIO not in self.design.names:
+            raise UserError('there were no what-ifs; expected one, such as what_if="two more CTs: ct1.count=3"')
+        return draw_scenarios(self.replications, self.wanted)
+
+    def week(self, cell: int = BASE, *, by_scanner: bool = False) -> Drawing:
+        """The week of a cell by the hour, in sum or with a row for each scanner and each line. Raises UserError."""
+        weeks = self._profile(cell).weeks
+        return draw_rows(weeks) if by_scanner else draw_week(weeks)
+
+    def storage(self, cell: int = BASE) -> Drawing:
+        """What archives hold in the first run of a cell, and when they are full over all of them. Raises UserError."""
+        stocks = self._profile(cell).stocks
+        if not stocks:
+            raise UserError("there is no archive; expected one whose storage could be drawn")
+        full = self._full(cell)
+        means = [replace(stock, full=full[stock.name].mean / DAY) for stock in stocks]
+        about = "The curve is that of the first run; the day is the mean of all."
+        return draw_storage(means, self.design.base.epoch, full, about)
+
+    def _full(self, cell: int) -> dict[str, Interval]:
+        """When what archives hold is full, in seconds since the epoch, by the names of stocks."""
+        rows = self.summary[self.summary["cell"] == cell].to_dict("records")
+        intervals = {row["measure"]: interval_in(row) for row in rows}
+        return {stock.name: intervals[f"full {stock.name}"] for stock in self.profiles[cell].stocks}
+
+    def _profile(self, cell: int) -> Profile:
+        if cell not in self.profiles:
+            raise UserError(f"nothing was run of cell {cell}; {advice(str(cell), map(str, self.profiles))}")
+        return self.profiles[cell]
+
     def service_levels(self) -> Drawing:
         """The share of studies within each service level. Raises UserError if none was asked for."""
         if not self.design.service_levels:
             raise UserError('no service level was asked for; expected one, such as sla="read < 1 h"')
         return draw_service_levels(self.replications)
+
+    @property
+    def picture(self) -> str:
+        """The file of the picture to look at first."""
+        return SCENARIOS_FILE if SCENARIO in self.design.names else WHAT_IF_FILE
 
     # ---- files
 
@@ -109,11 +172,24 @@ class PlanResult:
             write_parquet(self.table, folder / PARQUET_FILE)
             (folder / JSON_FILE).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
             if len(self.table):
-                self.what_if().save(folder / WHAT_IF_FILE)
-                if self.design.service_levels:
-                    self.service_levels().save(folder / LEVELS_FILE)
+                self.hours.to_csv(folder / HOURS_FILE, index=False)
+                for name, drawing in self._drawings().items():
+                    drawing.save(folder / name)
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+    def _drawings(self) -> dict[str, Drawing]:
+        """All pictures that there is something for, by the names of their files."""
+        drawings = {WHAT_IF_FILE: self.what_if()}
+        if self.design.service_levels:
+            drawings[LEVELS_FILE] = self.service_levels()
+        if SCENARIO in self.design.names:
+            drawings[SCENARIOS_FILE] = self.scenarios()
+        if BASE in self.profiles:
+            drawings |= {WEEK_FILE: self.week(), ROWS_FILE: self.week(by_scanner=True)}
+            if self.profiles[BASE].stocks:
+                drawings[STORAGE_FILE] = self.storage()
+        return drawings
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:

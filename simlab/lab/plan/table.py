@@ -10,12 +10,17 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from simlab.analysis.planning import PROFILE
+from simlab.analysis.profile import Profile, mean_profile
 from simlab.analysis.replications import KEYS
 from simlab.errors import UserError
 from simlab.lab.plan.design import Design, Trial
 
 RUNS_FILE = "runs.csv"
 DESIGN_FILE = "design.json"
+
+LONGEST_FIELD = 2**31 - 1
+"""Characters. The profile of a hospital with a hundred scanners is longer than csv takes by default."""
 
 Row: TypeAlias = dict[str, Any]
 
@@ -27,7 +32,7 @@ class Table:
     """The runs of a design; without a folder in memory only.
 
     The file has a row per run, in the order in which they ended: ``seed``, the level of each factor, each measure of
-    :func:`simlab.analysis.planning.measures`, ``verdict``, ``complete`` and ``notices``.
+    :func:`simlab.analysis.planning.measures`, ``verdict``, ``complete``, ``notices`` and ``profile``.
     """
 
     def __init__(self, design: Design, rows: dict[_Key, Row], path: Path | None) -> None:
@@ -80,8 +85,20 @@ class Table:
     def frame(self) -> pd.DataFrame:
         """The rows of this design's trials, by replication and cell, in whatever order they were run.
 
-        It has two columns more than the file: ``cell`` (0 is the base case) and ``replication`` (from 1).
+        It has two columns more than the file: ``cell`` (0 is the base case) and ``replication`` (from 1); and one less,
+        the profiles.
         """
+        return self._frame().drop(columns=PROFILE)
+
+    def profiles(self) -> dict[int, Profile]:
+        """The mean profile of the runs of each cell that there are any of."""
+        frame = self._frame()
+        return {
+            int(str(cell)): mean_profile([Profile.read(text) for text in rows[PROFILE]])
+            for cell, rows in frame.groupby("cell", sort=True)
+        }
+
+    def _frame(self) -> pd.DataFrame:
         rows = [
             {"cell": trial.cell.number, "replication": trial.replication, **self._rows[_of(trial)]}
             for trial in self._design.trials()
@@ -91,7 +108,8 @@ class Table:
 
 
 def _columns(design: Design) -> list[str]:
-    return ["seed", *design.names, *(measure.name for measure in design.measures), "verdict", "complete", "notices"]
+    measured = [measure.name for measure in design.measures]
+    return ["seed", *design.names, *measured, "verdict", "complete", "notices", PROFILE]
 
 
 def _of(trial: Trial) -> _Key:
@@ -117,6 +135,7 @@ def _told(value: Any) -> str:
 
 def _read(path: Path, design: Design) -> Iterator[Row]:
     """The rows of a file; a last line that was cut short is left out."""
+    csv.field_size_limit(LONGEST_FIELD)
     text = path.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
     reader = csv.DictReader(whole.splitlines())
