@@ -17,9 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simlab.errors import SimlabError, UserError
+    from simlab.lab.agreement.compare import compare
+    from simlab.lab.agreement.result import AgreementResult
+    from simlab.lab.calibration.calibrate import calibrate
     from simlab.lab.commitment.matrix import commitment
     from simlab.lab.commitment.result import CommitmentResult
     from simlab.lab.lab import Lab, load
+    from simlab.lab.plan.capacity import capacity
+    from simlab.lab.plan.capacity_result import CapacityResult
     from simlab.lab.plan.plan import plan
     from simlab.lab.plan.result import PlanResult
     from simlab.lab.result import Result
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
     from simlab.lab.wan.run import wan
 
 __all__ = [
+    "AgreementResult",
+    "CapacityResult",
     "CommitmentResult",
     "Lab",
     "PlanResult",
@@ -35,7 +42,10 @@ __all__ = [
     "UserError",
     "WanResult",
     "__version__",
+    "calibrate",
+    "capacity",
     "commitment",
+    "compare",
     "load",
     "plan",
     "wan",
@@ -49,8 +59,13 @@ _HOMES = {
     "Result": "simlab.lab.result",
     "WanResult": "simlab.lab.wan.result",
     "wan": "simlab.lab.wan.run",
+    "AgreementResult": "simlab.lab.agreement.result",
+    "compare": "simlab.lab.agreement.compare",
+    "calibrate": "simlab.lab.calibration.calibrate",
     "CommitmentResult": "simlab.lab.commitment.result",
     "commitment": "simlab.lab.commitment.matrix",
+    "CapacityResult": "simlab.lab.plan.capacity_result",
+    "capacity": "simlab.lab.plan.capacity",
     "PlanResult": "simlab.lab.plan.result",
     "plan": "simlab.lab.plan.plan",
     "SimlabError": "simlab.errors",

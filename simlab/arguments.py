@@ -161,7 +161,13 @@ def add_wan(added: Parser) -> None:
     added.add_argument(
         "--congestion",
         metavar="NAME",
-        help="what TCP does when a queue is full: ideal (waits), reno or cubic (lose, and slow down) [ideal]",
+        help="what TCP does when a queue is full: ideal (waits), reno or cubic (lose, and slow down) [ideal; cubic if "
+        "it is the kernel's]",
+    )
+    added.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="what the link is made of: relay, or tun: the kernel's own TCP (Linux, root) [the topology's, or relay]",
     )
     added.add_argument("--window", type=reading(some_size), metavar="SIZE", help="the largest TCP window [4 MiB]")
     added.add_argument(
@@ -207,18 +213,76 @@ def add_commitment(added: Parser) -> None:
     added.add_argument("--out", type=Path, metavar="DIR", help="keep the table, the page and pictures there")
 
 
+def add_calibrate(added: Parser) -> None:
+    """Add the arguments of ``simlab calibrate``."""
+    added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="whose archives, worklists and workstations")
+    added.add_argument("--node", metavar="NAME", help="measure this one only [all that are asked for something]")
+    added.add_argument(
+        "--out", type=Path, default=Path("calibration.yaml"), metavar="FILE", help="what to write [calibration.yaml]"
+    )
+    added.add_argument(
+        "--time", type=reading(some_time), default=120.0, metavar="TIME", help="how long to take, about [2 min]"
+    )
+
+
 def add_plan(added: Parser) -> None:
     """Add the arguments of ``simlab plan``."""
     added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="the base case")
     for option, metavar, about in (
+        ("what-if", "NAME: FIELD=LEVEL; ...", 'as in "two more CTs: ct1.count=3" [those of the experiment]'),
         ("vary", "FIELD=LEVELS", 'as in ct1.associations=1,2 or "link.north-main.bandwidth=50,100 Mbit/s"'),
         ("sla", "TEXT", 'a service level, such as "read < 1 h" or "acquired to stored < 10 min"'),
         ("measure", "NAME", "what tables and figure show, a column of runs.csv [waiting, safe, read, utilisation]"),
     ):
+        nothing: list[str] | None = None if option in ("what-if", "vary") else []
+        added.add_argument(
+            f"--{option}", action="append", default=nothing, metavar=metavar, help=f"{about}; repeatable"
+        )
+    about = "what-ifs one by one only, and not all of them at once too"
+    added.add_argument("--apart", dest="together", action="store_false", help=about)
+    for option, about in (("until", "for how long orders arrive [the topology's]"), ("warm-up", "[a tenth of it]")):
+        added.add_argument(f"--{option}", type=reading(parse_duration), metavar="TIME", help=about)
+    for option, metavar, about in (("replications", "R", "of each cell [20]"), ("workers", "N", "[all cores]")):
+        added.add_argument(f"--{option}", type=at_least(1), metavar=metavar, help=about)
+    added.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of your Dask cluster, such as tcp://10.0.0.5:8786, or local [none]"
+    )
+    added.add_argument("--seed", type=int, metavar="N", help="of the first replication [the topology's]")
+    added.add_argument("--out", type=Path, metavar="DIR", help="keep all of it; the same folder again goes on")
+
+
+def add_compare(added: Parser) -> None:
+    """Add the arguments of ``simlab compare``."""
+    added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="what to run in both worlds")
+    added.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="of `simlab calibrate`, for the virtual world [uncalibrated]"
+    )
+    added.add_argument(
+        "--repetitions", type=at_least(1), default=5, metavar="N", help="live runs, all with the same arrivals [5]"
+    )
+    added.add_argument(
+        "--until", type=reading(some_time), metavar="TIME", help="for how long orders arrive [the topology's]"
+    )
+    added.add_argument("--seed", type=int, metavar="N", help="of every random draw, in all runs [the topology's]")
+    added.add_argument("--out", type=Path, metavar="DIR", help="keep the table and the picture there")
+
+
+def add_capacity(added: Parser) -> None:
+    """Add the arguments of ``simlab capacity``."""
+    added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="whose `expect` is to be met")
+    for option, metavar, about in (
+        ("grow", "SOURCE", "what grows, such as ris.streams.wards, ris.appointments or ris [all orders]"),
+        ("sla", "TEXT", 'a service level to meet as well, such as "read < 1 h at least 90 %%" [95 %% of the studies]'),
+    ):
         added.add_argument(f"--{option}", action="append", default=[], metavar=metavar, help=f"{about}; repeatable")
     for option, about in (("until", "for how long orders arrive [the topology's]"), ("warm-up", "[a tenth of it]")):
         added.add_argument(f"--{option}", type=reading(parse_duration), metavar="TIME", help=about)
-    for option, metavar, about in (("replications", "R", "runs of each cell [20]"), ("workers", "N", "[all cores]")):
-        added.add_argument(f"--{option}", type=at_least(1), metavar=metavar, help=about)
-    added.add_argument("--seed", type=int, metavar="N", help="of the first replication [the topology's]")
+    added.add_argument(
+        "--replications", type=at_least(2), metavar="R", help="runs of each growth, or fewer where it is clear [20]"
+    )
+    added.add_argument("--precision", default="2 %", metavar="SHARE", help="of today's demand [2 %%]")
+    added.add_argument("--most", type=float, default=8.0, metavar="TIMES", help="today's demand, where it ends [8]")
+    added.add_argument("--workers", type=at_least(1), metavar="N", help="[all cores]")
+    added.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, as for `simlab plan` [none]")
+    added.add_argument("--seed", type=int, metavar="N", help="of the first run of each growth [the topology's]")
     added.add_argument("--out", type=Path, metavar="DIR", help="keep all of it; the same folder again goes on")

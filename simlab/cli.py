@@ -14,7 +14,10 @@ from simlab import __version__
 from simlab.arguments import (
     WORLDS,
     Parser,
+    add_calibrate,
+    add_capacity,
     add_commitment,
+    add_compare,
     add_link,
     add_plan,
     add_wan,
@@ -73,6 +76,9 @@ def make_parser() -> Parser:
         "--run-id", metavar="TEXT", help="enters the UIDs [made up where an external node takes part, else none]"
     )
     added.add_argument("--keep", action="store_true", help="leave the nodes' files in the run folder")
+    added.add_argument(
+        "--summary-only", action="store_true", help="virtual world: keep statistics, and no records"
+    )
 
     added = add_for_topology(
         "up", "Leave a department up, to play with, until Ctrl-C: orders arrive, servers answer, you are the scanner."
@@ -163,8 +169,14 @@ def make_parser() -> Parser:
     add_wan(add("wan:wan", about))
     about = "Try every way in which storage commitment fails, under every policy of a scanner, and say what each costs."
     add_commitment(add("commitment:commitment", about))
+    about = "Run the same arrivals in both worlds, the live one several times, and say how far the virtual one agrees."
+    add_compare(add("compare:compare", about))
+    about = "Measure the servers of a topology live, and write the times that the virtual world computes with."
+    add_calibrate(add("calibrate:calibrate", about))
     about = "Simulate a topology, and what might be changed about it, many times over: means with error bars."
     add_plan(add("plan:plan", about))
+    about = "Find the largest growth of the demand that still meets what is expected, and what gives first."
+    add_capacity(add("capacity:capacity", about))
     return parser
 
 

@@ -156,7 +156,7 @@ def _units(**units: float | Fraction) -> Mapping[str, Fraction]:
 
 _TIMES = _units(us=Fraction(1, 10**6), ms=Fraction(1, 1000), s=1, min=60, h=3600, d=86400)
 _WORDS = {"second": "s", "minute": "min", "hour": "h", "day": "d"}
-_SIZES = _units(B=1, kB=10**3, KiB=2**10, MB=10**6, MiB=2**20, GB=10**9, GiB=2**30)
+_SIZES = _units(B=1, kB=10**3, KiB=2**10, MB=10**6, MiB=2**20, GB=10**9, GiB=2**30, TB=10**12, TiB=2**40)
 _BITS = _units(bit=Fraction(1, 8), kbit=125, Mbit=125_000, Gbit=125_000_000)
 
 DURATION = Quantity(
@@ -176,7 +176,14 @@ BANDWIDTH = Quantity(
     },
     display=("Gbit/s", "Mbit/s", "kbit/s", "bit/s"),
 )
-SIZE = Quantity(name="a size", example="512 KiB", base="B", units=_SIZES, display=("GB", "MB", "kB", "B"), whole=True)
+SIZE = Quantity(
+    name="a size",
+    example="512 KiB",
+    base="B",
+    units=_SIZES,
+    display=("TB", "GB", "MB", "kB", "B"),
+    whole=True,
+)
 RATE = Quantity(
     name="a rate",
     example="12 /h",

@@ -148,8 +148,9 @@ def test_no_file_is_long():
 
 
 def test_public_names():
-    results = ["CommitmentResult", "Lab", "PlanResult", "Result", "SimlabError", "UserError", "WanResult"]
-    names = [*results, "__version__", "commitment", "load", "plan", "wan"]
+    results = [f"{name}Result" for name in ("Agreement", "Capacity", "Commitment", "Plan", "", "Wan")]
+    verbs = ["calibrate", "capacity", "commitment", "compare", "load", "plan", "wan"]
+    names = sorted([*results, "Lab", "SimlabError", "UserError", "__version__", *verbs])
     assert sorted(simlab.__all__) == names
     assert all(hasattr(simlab, name) for name in simlab.__all__)
     assert simlab.__version__ == version("simlab")

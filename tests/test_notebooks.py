@@ -87,6 +87,42 @@ def test_storage_commitment():
     assert pictures == 3  # a ladder, the waste, the times
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the kernel's own machinery
+def test_capacity_planning():
+    """Bounds are wide, for a calibration may come to other service times; the story has to hold all the same."""
+    text, pictures = run("04-capacity-planning.ipynb")
+
+    def number(pattern):
+        return float(re.search(pattern, text)[1])
+
+    ordered = number(r"(\d+) studies were ordered on Monday")
+    assert number(r"(\d+) of them were read in the end") == ordered > 400
+    assert number(r"over all hours: (\d+) %") < 50 < number(r"h, (\d+) % of the scanners")
+    assert re.search(r"busiest hour: (Mon|Tue) (8|9|1\d) h", text)
+    assert "two more CTs: mean wait for a scanner" in text
+    before, after = (
+        number(rf"two more CTs: mean wait for a scanner {part}") for part in (r"([\d.]+)", r"[\d.]+ -> ([\d.]+)")
+    )
+    assert 60 < before - after < before
+    assert re.search(r"two more CTs: mean wait .* s, a difference", text)
+    assert re.search(r"half the link: mean wait .* s, no difference to speak of", text)
+    full, half = (
+        number(r"half the link: from scan to safe, 95 % within ([\d.]+)"),
+        number(r"half the link: .* -> (1[\d.]+) s"),
+    )
+    assert half / full == pytest.approx(2.0, abs=0.2)
+    assert number(r"JPEG-LS: from scan to safe, 95 % within [\d.]+ -> ([\d.]+)") < full / 2
+    assert number(r"busiest hour: ([\d.]+) % used") < 5
+    widths = re.search(
+        r"half the link: the interval of the mean is (\d+) s wide, that of the difference ([\d.]+) s", text
+    )
+    assert float(widths[1]) > 50 * float(widths[2])
+    assert number(r"JPEG-LS: nearline full in (\d+)") - number(r"today: nearline full in (\d+)") >= 3
+    assert pictures == 4  # the week, each scanner's, the what-ifs, and the storage
+
+
 WASTE = {
     "dropped": (1.0, 0.09, 0.09),
     "duplicate": (0.0, 0.0, 0.0),

@@ -16,6 +16,8 @@ MINUS = "\N{MINUS SIGN}"
 _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
     Unit.SECONDS: ((172_800.0, "d"), (5400.0, "h"), (90.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (0.0, "s")),
     Unit.SHARE: ((0.0, "%"),),
+    Unit.BYTES_PER_SECOND: ((1.25e8, "Gbit/s"), (1.25e5, "Mbit/s"), (0.0, "kbit/s")),
+    Unit.BYTES: ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (0.0, "kB")),
     Unit.BYTES_PER_DAY: ((1e12, "TB/d"), (1e9, "GB/d"), (1e6, "MB/d"), (0.0, "kB/d")),
     Unit.COUNT: ((0.0, ""),),
 }
@@ -23,6 +25,7 @@ _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
 
 _SIZES = {
     "d": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "%": 0.01, "": 1.0,
+    "Gbit/s": 1.25e8, "Mbit/s": 1.25e5, "kbit/s": 125.0, "TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3,
     "TB/d": 1e12, "GB/d": 1e9, "MB/d": 1e6, "kB/d": 1e3,
 }  # fmt: skip
 

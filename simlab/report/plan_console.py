@@ -28,7 +28,7 @@ def plan_tables(replications: Replications, names: Sequence[str] = ()) -> Group:
         summary = replications.summary
         for measure in _chosen(replications, names):
             rows = summary[summary["measure"] == measure.name].to_dict("records")
-            parts += [Text(), Text(measure.about, style="bold"), _told(measure, rows, replications.factors)]
+            parts += [Text(), Text(measure.about, style="bold"), _told(measure, rows, replications.labels)]
         if (replications.runs["cell"] != BASE).any():
             told = "better, worse, more, less: the interval of the difference excludes 0; dim: it may be chance"
             parts += [Text(), Text(told, style="dim")]

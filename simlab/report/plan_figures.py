@@ -48,7 +48,7 @@ def draw_what_if(replications: Replications, name: str) -> Drawing:
     measure = replications.measure(name)
     rows = _rows(replications, name)
     with styled():
-        drawing, (means, changes) = _panels(replications.factors, rows, 2)
+        drawing, (means, changes) = _panels(replications.labels, rows, 2)
         _draw_title(drawing, measure.about)
         _draw_means(means, measure, rows)
         means.set_title("mean of the runs", fontsize=9.5, color=MUTED, loc="left")
@@ -63,7 +63,7 @@ def draw_service_levels(replications: Replications) -> Drawing:
     levels = [measure for measure in replications.measures if measure.name.startswith("sla ")][:MOST_LEVELS]
     found = [(measure, _rows(replications, measure.name)) for measure in levels]
     with styled():
-        drawing, panels = _panels(replications.factors, found[0][1], len(levels))
+        drawing, panels = _panels(replications.labels, found[0][1], len(levels))
         _draw_title(drawing, "studies in time")
         for axes, (measure, rows) in zip(panels, found, strict=True):
             _draw_means(axes, measure, rows)

@@ -64,6 +64,7 @@ _SETTINGS: dict[Any, Any] = {
     "axes.spines.left": False,
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "date.converter": "concise",
     "figure.facecolor": PAPER,
     "font.family": "DejaVu Sans",
     "font.size": 9,

@@ -9,7 +9,11 @@ from simlab.topology.faults import check_faults
 from simlab.topology.frozen import FieldPath, Mistake
 from simlab.topology.model import NodeSpec, Topology
 from simlab.topology.references import references, store_paths
+from simlab.topology.replicas import as_written, replicas
 from simlab.wording import advice, shown
+
+LONGEST_TITLE = 16
+"""Characters of an AE title (PS3.5 section 6.2)."""
 
 OPERATIONS = (*DIMSE_OPERATIONS, *LOCAL_OPERATIONS)
 """What an expectation may be about: what takes time. A milestone of a study does not."""
@@ -43,16 +47,37 @@ def known_sites(topology: Topology) -> list[str]:
 def _nodes(topology: Topology) -> Iterator[Mistake]:
     if not topology.nodes:
         yield Mistake(("nodes",), "no nodes; expected at least one")
+    yield from _replicas(topology)
     yield from _twice(topology, "ae_title", lambda spec: spec.ae_title, "an AE title of its own")
     yield from _twice(
         topology, "port", lambda spec: spec.port and (spec.host, spec.port), "a host and port of its own, or no port"
     )
 
 
+def _replicas(topology: Topology) -> Iterator[Mistake]:
+    """Yield the nodes whose replicas would have a name, an AE title or a port that they cannot have."""
+    for name, spec in topology.nodes.items():
+        titles = {other.ae_title: node for node, other in as_written(topology.nodes).items()}
+        for replica, its in replicas(name, spec):
+            what, title = f"{spec.kind} {replica}", its.ae_title
+            problem = ""
+            if topology.nodes[replica] != its:
+                problem = f"another node is called {replica}; expected that name to be free, for a replica"
+            elif len(title) > LONGEST_TITLE:
+                problem = f"{what} would have AE title {title}; expected one of {LONGEST_TITLE} characters at most"
+            elif title in titles:
+                problem = f"{what} would have AE title {title}, which is that of node {titles[title]}"
+            elif spec.port is not None:
+                problem = f"{what} would have port {spec.port} too; expected no port, or one node only"
+            if problem:
+                yield Mistake(("nodes", name, "count"), problem)
+                break
+
+
 def _twice(topology: Topology, field: str, key: Callable[[NodeSpec], Hashable], expected: str) -> Iterator[Mistake]:
     """Yield the nodes whose ``key`` another node has already; None is nobody's."""
     owners: dict[Hashable, str] = {}
-    for name, spec in topology.nodes.items():
+    for name, spec in as_written(topology.nodes).items():
         value = key(spec)
         owner = owners.setdefault(value, name)
         if value is not None and owner != name:
@@ -121,6 +146,8 @@ def _experiment(topology: Topology) -> Iterator[Mistake]:
     senders = {path.source: path for path in store_paths(topology)}
     if experiment.from_ is not None and experiment.from_ not in topology.nodes:
         yield Mistake(("from",), _unknown("node", experiment.from_, senders or topology.nodes))
+    elif experiment.only_plans:
+        return
     elif not senders:
         yield Mistake((), "no node stores over a link; expected one whose `store` is at another site")
     elif experiment.from_ is not None and experiment.from_ not in senders:

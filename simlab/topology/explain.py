@@ -34,20 +34,23 @@ _EXPECTED = {
 MISSING_KEY = "a key is missing"
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> Iterator[Mistake]:
-    """Yield a mistake for each error of validating a whole topology file against ``model``."""
+def explain(error: ValidationError, model: type[BaseModel], *, kinds: bool = True) -> Iterator[Mistake]:
+    """Yield a mistake for each error of validating a whole file against ``model``.
+
+    ``kinds`` says whether its nodes are of different kinds, as in a topology file.
+    """
     errors = error.errors()
     for details in errors:
         # Pydantic does not count items that are wrong themselves, and so calls the list too short as well.
         depth = len(details["loc"])
         inner = any(other["loc"][:depth] == details["loc"] and len(other["loc"]) > depth for other in errors)
         if not (inner and details["type"] == "too_short"):
-            yield _mistake(details, model)
+            yield _mistake(details, model, kinds=kinds)
 
 
-def _mistake(error: ErrorDetails, model: type[BaseModel]) -> Mistake:
+def _mistake(error: ErrorDetails, model: type[BaseModel], *, kinds: bool) -> Mistake:
     location, value, context = error["loc"], error["input"], error.get("ctx", {})
-    path = _written(location)
+    path = _written(location, kinds=kinds)
     match error["type"]:
         case "value_error":
             return Mistake(path, str(context["error"]))
@@ -83,10 +86,10 @@ def _mistake(error: ErrorDetails, model: type[BaseModel]) -> Mistake:
     return Mistake(path, f"{shown(value)}; expected {words}")
 
 
-def _written(location: tuple[str | int, ...]) -> FieldPath:
+def _written(location: tuple[str | int, ...], *, kinds: bool) -> FieldPath:
     """Return the path as it is written in the file: pydantic adds a node's kind, and marks errors about keys."""
     path = tuple(step for step in location if step != "[key]")
-    return (*path[:2], *path[3:]) if path[:1] == ("nodes",) and len(path) > 2 else path
+    return (*path[:2], *path[3:]) if kinds and path[:1] == ("nodes",) and len(path) > 2 else path
 
 
 def _tags(model: type[BaseModel]) -> list[str]:

@@ -18,6 +18,7 @@ from simlab.topology.defaults import Merged, defaults_model, merge_defaults
 from simlab.topology.explain import MISSING_KEY, explain
 from simlab.topology.frozen import FieldPath, Frozen, Mistake
 from simlab.topology.model import NodeName, NodeSpec, Topology
+from simlab.topology.replicas import as_written
 from simlab.topology.strict_yaml import Document, needs_quotes, read_yaml
 from simlab.wording import shown
 
@@ -30,21 +31,31 @@ def load_topology(path: str | Path, specs: Mapping[str, type[NodeSpec]]) -> Topo
     TopologyError
         The file cannot be read, or is wrong.
     """
+    return parse_topology(read_text(path, "a topology file"), specs, source=str(path))
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """Read a file that ought to be ``what`` ("a topology file").
+
+    Raises
+    ------
+    TopologyError
+        It cannot be read, or is not UTF-8.
+    """
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise TopologyError(f"{path}: no such file; expected a topology file") from None
+        raise TopologyError(f"{path}: no such file; expected {what}") from None
     except IsADirectoryError:
-        raise TopologyError(f"{path}: a directory; expected a topology file") from None
+        raise TopologyError(f"{path}: a directory; expected {what}") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise TopologyError(f"{path!s}: cannot be read ({why}); expected a topology file") from None
+        raise TopologyError(f"{path!s}: cannot be read ({why}); expected {what}") from None
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise TopologyError(f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8; expected UTF-8") from None
-    return parse_topology(text, specs, source=str(path))
 
 
 def parse_topology(text: str, specs: Mapping[str, type[NodeSpec]], source: str = "<text>") -> Topology:
@@ -98,10 +109,13 @@ def _sections(model: type[Topology]) -> type[Frozen]:
 
 
 def _refusal(mistakes: Iterable[Mistake], merged: Merged, document: Document) -> TopologyError:
-    """Return the one line for what is wrong: the first mistake by line, if not a missing key, and how many others."""
     # One wrong default comes up once for each node that it is merged under.
-    placed = dict.fromkeys(Mistake(merged.origin(mistake.path), mistake.message) for mistake in mistakes)
-    lines = [(document.line(mistake.path), _spelt(mistake)) for mistake in placed]
+    return refusal((Mistake(merged.origin(mistake.path), mistake.message) for mistake in mistakes), document)
+
+
+def refusal(mistakes: Iterable[Mistake], document: Document) -> TopologyError:
+    """Return the one line for what is wrong: the first mistake by line, if not a missing key, and how many others."""
+    lines = [(document.line(mistake.path), _spelt(mistake)) for mistake in dict.fromkeys(mistakes)]
     # A key that is missing is often one that is misspelt further down, and that is what to tell.
     line, message = min(lines, key=lambda told: (MISSING_KEY in told[1], told[0]))
     others = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -133,5 +147,14 @@ _Dumper.add_representer(str, _represent_text)
 
 def resolve_yaml(topology: Topology) -> str:
     """Return the topology as YAML with every default spelt out. It loads to an equal topology."""
-    plain: dict[str, Any] = topology.model_dump(mode="json", exclude_none=True, by_alias=True)
-    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    written = topology.model_copy(update={"nodes": as_written(topology.nodes)})
+    return write_yaml(written.model_dump(mode="json", exclude_none=True, by_alias=True))
+
+
+def write_yaml(plain: Mapping[str, Any], *, compact: bool = False) -> str:
+    """Return plain values as YAML that reads back the same; ``compact`` has the innermost collections on one line."""
+    flow = None if compact else False
+    text: str = yaml.dump(
+        plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=flow
+    )
+    return text

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     NaiveDatetime,
     SerializeAsAny,
@@ -23,6 +24,7 @@ from simlab.errors import UnitError
 from simlab.topology.faults import FaultSpec
 from simlab.topology.frozen import Frozen, Mistake
 from simlab.topology.profiles import ProfileName
+from simlab.topology.replicas import replica_names, with_replicas
 from simlab.units import Bandwidth, Duration, Share, Size, parse_threshold
 from simlab.wording import shown
 
@@ -219,8 +221,42 @@ class Expectation(Frozen):
         return self
 
 
-class ExperimentSpec(Frozen):
-    """What ``simlab wan`` varies, and its levels: studies are sent in every combination of them.
+def _level_text(value: object) -> str:
+    """Read a level as the command line has it, so that a file's numbers are held to the same."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str() | int() | float():
+            return str(value)
+        case list() | tuple():
+            return "+".join(map(_level_text, value))
+    raise ValueError(f"{shown(value)}; expected a value of that field")
+
+
+_LEVEL = {"type": ["string", "number", "boolean", "null", "array"], "description": "a value of the field"}
+LevelText = Annotated[str, BeforeValidator(_level_text), WithJsonSchema(_LEVEL)]
+
+
+class PlannedSpec(Frozen):
+    """What ``simlab plan`` compares, and how often it simulates; each may be said on the command line instead."""
+
+    what_if: dict[str, Annotated[dict[str, LevelText], Field(min_length=1)]] = Field(default_factory=dict)
+    """Changes by name, as in ``{two more CTs: {ct1.count: 3}}``; each is compared with the topology as it is, and all
+    of them together."""
+    vary: dict[str, Annotated[tuple[LevelText, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Fields and their levels, as in ``{ct1.associations: [1, 2]}``: every combination is compared."""
+    replications: Annotated[int, Field(ge=1)] | None = None
+    """Runs of each."""
+    warm_up: Duration | None = None
+    """Run seconds whose orders do not count; None: a tenth of the duration."""
+    sla: tuple[str, ...] = ()
+    """Service levels, as in ``read < 1 h`` or ``acquired to stored < 10 min``."""
+
+
+class ExperimentSpec(PlannedSpec):
+    """What ``simlab plan`` compares; and what ``simlab wan`` varies: studies are sent in every combination.
 
     What is left out is as in the rest of the topology: the link's figures, and how the node sends that is named.
     """
@@ -253,6 +289,13 @@ class ExperimentSpec(Frozen):
     repetitions: Annotated[int, Field(ge=1)] | None = None
     """Of each combination."""
 
+    @property
+    def only_plans(self) -> bool:
+        """Whether it is about ``simlab plan`` alone."""
+        nothing = type(self)()
+        said = {name for name in type(self).model_fields if getattr(self, name) != getattr(nothing, name)}
+        return bool(said) and said <= PlannedSpec.model_fields.keys()
+
 
 class Topology(Frozen):
     """A scenario: what exists, for how long it runs, and what is expected of it."""
@@ -271,7 +314,8 @@ class Topology(Frozen):
     """Scenario time at run second 0."""
     sites: dict[str, SiteSpec] = Field(default_factory=dict)
     """Sites with a label. If there are any, every site must be among them; otherwise the nodes' sites are all."""
-    nodes: dict[NodeName, SerializeAsAny[NodeSpec]]
+    nodes: Annotated[dict[NodeName, SerializeAsAny[NodeSpec]], AfterValidator(with_replicas)]
+    """With all replicas; see :mod:`simlab.topology.replicas`."""
     links: tuple[LinkSpec, ...] = ()
     faults: tuple[FaultSpec, ...] = ()
     """What goes wrong besides the links' outages."""
@@ -281,3 +325,7 @@ class Topology(Frozen):
     def link(self, site: str, other: str) -> LinkSpec | None:
         """Return the link that joins two sites, in whichever order it names them; None within a site."""
         return next((link for link in self.links if set(link.between) == {site, other}), None)
+
+    def replicas(self, name: str) -> tuple[str, ...]:
+        """Return a node and all its replicas."""
+        return (name, *replica_names(name, self.nodes[name]))

@@ -1,0 +1,133 @@
+"""Both worlds on the same arrivals: ``simlab.compare(...)`` and ``simlab compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from simlab.analysis.agreement import spoiled
+from simlab.analysis.run import Run
+from simlab.errors import UserError
+from simlab.lab.agreement.result import AgreementResult
+from simlab.lab.happened import Progress
+from simlab.lab.lab import Lab
+from simlab.topology.calibration import Calibration
+from simlab.topology.model import Topology
+
+REPETITIONS = 5
+"""Live runs, unless others are asked for."""
+
+SPARE = 2
+"""Live runs that may be repeated because they were spoiled."""
+
+
+class Step(NamedTuple):
+    """How far a comparison is."""
+
+    done: int
+    """Live runs that count."""
+    total: int
+    what: str
+    share: float = 0.0
+    """Of the run that is under way."""
+
+
+Watch: TypeAlias = Callable[[Step], object]
+
+
+def compare(
+    topology: Topology | Lab | str | Path,
+    *,
+    calibration: Calibration | str | Path | None = None,
+    repetitions: int = REPETITIONS,
+    until: str | float | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    watch: Watch = lambda _: None,
+) -> AgreementResult:
+    """Run the same arrivals in both worlds, the live one several times, and say how far they agree.
+
+    All runs have the ``seed``, so that the same patients come at the same times and the same faults strike. Live runs
+    differ by what a computer does besides; that is what the virtual world is held to
+    (:mod:`simlab.analysis.agreement`). ``calibration`` is what ``simlab.calibrate`` has measured, or the file that it
+    is in; without it the virtual world only knows orders of magnitude, unless the lab is a calibrated one.
+
+    A live run in which simlab itself was late is repeated, ``SPARE`` times in all, and told. Archives are not asked in
+    the end what they hold. With ``out`` table and picture are written there. Ctrl-C ends it; the result holds what
+    there is. Raises UserError for what cannot be, in one line, GroupError if a process fails.
+    """
+    if repetitions < 1:
+        raise UserError(f"{repetitions} repetitions; expected at least one")
+    lab = topology if isinstance(topology, Lab) else Lab(topology) if isinstance(topology, Topology) else None
+    if lab is None:
+        assert isinstance(topology, str | Path)
+        lab = Lab.load(topology)
+    lab = lab.varied(seed=seed, until=until)
+    if calibration is not None:
+        lab = lab.calibrated(calibration)
+    runs = _Runs(lab, repetitions, watch)
+    runs.run()
+    result = AgreementResult(lab.topology, repetitions, runs.live, runs.virtual, runs.notes, cut_short=runs.cut_short)
+    if out is not None:
+        result.save(Path(out))
+    return result
+
+
+class _Runs:
+    """The runs of a comparison, one after the other: side by side, live ones would be in each other's way."""
+
+    def __init__(self, lab: Lab, repetitions: int, watch: Watch) -> None:
+        self._lab = lab
+        self._repetitions = repetitions
+        self._watch = watch
+        self.virtual: Run | None = None
+        self.live: list[Run] = []
+        self.notes: list[str] = []
+        """What became of runs that do not count."""
+        self.cut_short = False
+
+    def run(self) -> None:
+        """All runs, until there are enough that count, or it is no use."""
+        try:
+            self._simulate()
+            if not self.cut_short:
+                self._repeat()
+        except KeyboardInterrupt:  # while something was being started; a run that is under way ends in good order
+            self.notes.append("The comparison was interrupted.")
+            self.cut_short = True
+
+    def _simulate(self) -> None:
+        self._watch(Step(0, self._repetitions, "simulating"))
+        virtual = self._lab.run("virtual").run
+        if virtual.complete:
+            self.virtual = virtual
+        else:
+            self.notes.append("The virtual run was cut short, so there is nothing to compare.")
+            self.cut_short = True
+
+    def _repeat(self) -> None:
+        tries = range(1, self._repetitions + SPARE + 1)
+        for number in tries:
+            run = self._lab.run("live", audit=False, watch=self._show(f"live, run {number}")).run
+            if not run.complete:
+                self.notes.append(f"Live run {number} was cut short, and so was the comparison.")
+                self.cut_short = True
+                return
+            if why := spoiled(run):
+                self.notes.append(f"Live run {number} does not count: {why}.")
+            else:
+                self.live.append(run)
+            if len(self.live) == self._repetitions:
+                return
+        self.notes.append(f"{len(self.live)} of {len(tries)} live runs count. Lower the load or use a faster machine.")
+
+    def _show(self, what: str) -> Callable[[Progress], None]:
+        ends = self._lab.topology.duration
+
+        def show(progress: Progress) -> None:
+            share = min(max(progress.now / ends, 0.0), 1.0) if ends < inf else 0.0
+            self._watch(Step(len(self.live), self._repetitions, what, share))
+
+        return show
