@@ -12,6 +12,7 @@ Each interval is right 19 times out of 20. Who looks at twenty of them should ex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -34,6 +35,8 @@ SCENARIO, CHANGES = "scenario", "changes"
 
 BETWEEN_NOTICES = " | "
 """In the column ``notices``."""
+
+_NUMBERS = re.compile(r"\d[\d,.]*")
 
 FEW = 100
 """Studies. The 99th percentile of fewer is little more than the slowest of them."""
@@ -69,9 +72,15 @@ class Replications:
 
     @property
     def notices(self) -> list[str]:
-        """What the runs themselves say must be known to understand their numbers, each sentence once."""
+        """What the runs themselves say must be known to understand their numbers.
+
+        Each sentence once, and of those that differ in a number only, the first.
+        """
         sentences = (sentence for notices in self.runs["notices"] for sentence in notices.split(BETWEEN_NOTICES))
-        return list(dict.fromkeys(filter(None, sentences)))
+        told: dict[str, str] = {}
+        for sentence in filter(None, sentences):
+            told.setdefault(_NUMBERS.sub("", sentence), sentence)
+        return list(told.values())
 
     def measured(self) -> list[Measure]:
         """The measures that any run has a value of."""

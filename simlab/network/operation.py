@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from simlab.network.seam import NO_STATUS, SUCCESS, Outcome, Status, Trouble, is_success
 from simlab.records import Recorder, Rows, StudyRows
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
+
+WELL = Status(SUCCESS)
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Operation(Generic[OutcomeT]):
     """None: as soon as it was asked for."""
     started: float = 0.0
 
-    def outcome(self, status: Status = Status(SUCCESS), **values: Any) -> OutcomeT:
+    def outcome(self, status: Status = WELL, **values: Any) -> OutcomeT:
         """An outcome with a status."""
         return self.kind(operation=self.name, status=status.code, comment=status.comment, **values)
 
@@ -55,7 +57,7 @@ class Operation(Generic[OutcomeT]):
         self.sop_class, self.transfer_syntax = _joined(rows.sop_class), _joined(rows.transfer_syntax)
 
     def finish(self, outcome: OutcomeT, world: str, finished: float, recorder: Recorder) -> OutcomeT:
-        """Leave the record, and put the times into the outcome."""
+        """Leave the record, and put the times into the outcome, which nobody has seen yet."""
         failures = int(not outcome.ok) if self.failures is None else self.failures
         kind = (
             world,
@@ -75,10 +77,17 @@ class Operation(Generic[OutcomeT]):
             self.started if self.intended is None else self.intended,
             self.instances,
             self.bytes,
-            ": ".join(part for part in (outcome.trouble.value, outcome.comment) if part),
+            outcome.comment if outcome.trouble is Trouble.NONE else _with_trouble(outcome),
             (self.bytes, self.transcoded, self.codec_seconds) if self.transcoded or self.codec_seconds else None,
         )
-        return replace(outcome, started=self.started, finished=finished)
+        # What a copy with other times would cost is a large part of all that an operation of the virtual world does.
+        object.__setattr__(outcome, "started", self.started)
+        object.__setattr__(outcome, "finished", finished)
+        return outcome
+
+
+def _with_trouble(outcome: Outcome) -> str:
+    return ": ".join(part for part in (outcome.trouble.value, outcome.comment) if part)
 
 
 def _joined(values: Iterable[str]) -> str:

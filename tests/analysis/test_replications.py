@@ -174,6 +174,11 @@ def test_nothing_to_be_careful_about():
     assert told(table([[1, 2], [3, 4]])) == []
 
 
+def test_notices_that_differ_in_a_number_are_told_once():
+    notices = ["Of 1,234 stores.", "Of 56 stores.", "Of 7.5 loads.", ""]
+    assert told(table([[1, 2], [3, 4]], notices=notices)) == ["Of 1,234 stores.", "Of 7.5 loads."]
+
+
 def test_cautions():
     runs = table([[1, 2], [3, 4]], notices="Uncalibrated. | Beware.", waiting_second_half=[60.0, 61.0, 119.9, 120.1])
     uncalibrated, beware, grows = told(runs)

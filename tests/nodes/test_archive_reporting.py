@@ -162,7 +162,8 @@ def test_copies_one_after_the_other_and_all_at_once():
     assert 0 < site.gaps[0] < 0.1
     storm = Site("do: storm, copies: 20")
     assert len(storm.ask()) == 20
-    assert all(gap == pytest.approx(UNCALIBRATED.serving.message) for gap in storm.gaps), "as fast as they are served"
+    serving = UNCALIBRATED.serving
+    assert storm.gaps == [pytest.approx(serving.association + serving.message)] * 19, "as fast as they are served"
     assert len(set(storm.scanner.reports)) == 1
 
 

@@ -152,37 +152,52 @@ class Association:
             self.release()
             raise AssociationError(Trouble.TIMEOUT, NO_ANSWER)
 
-    def open(self) -> float:
-        """Request it where that is smooth. Returns the seconds until it is established."""
+    def open(self, message: float = 0.0) -> float:
+        """Request it where that is smooth. Returns the seconds until it is established.
+
+        So many seconds of work on a ``message`` follow at once: the other AE has its time for both together.
+        """
         path, host = self._path, self._path.target
         host.associations += 1
         self._open = True
         there = path.source.times.asking.association + path.connect() + path.cross(SMALL_MESSAGE) + path.latency
-        accepted = there + host.visit(host.times.serving.association, there)
+        accepted = there + host.visit(host.times.serving.association + message, there) - message
         return accepted + path.cross_back(SMALL_MESSAGE) + path.latency
 
     def exchange(self, serve: Serve[T], references: int = 0) -> Steps[T]:
         """Request it, ask (as :meth:`ask`), and release it, all in one, where that is smooth."""
-        env, path, host = self._env, self._path, self._path.target
-        opened = self.open()
-        sending = path.source.times.asking.message + path.cross(SMALL_MESSAGE + references * REFERENCE_BYTES)
-        there = opened + sending + path.latency
-        acts = there + host.visit(host.times.serving.message, there)
-        back = path.cross_back(SMALL_MESSAGE) + path.latency
+        message = self._path.target.times.serving.message
+        opened = self.open(message)
         try:
             if opened > self._timeout:
-                yield env.timeout(self._timeout)
+                yield self._env.timeout(self._timeout)
                 raise AssociationError(Trouble.TIMEOUT, NO_ANSWER)
-            if acts + back > opened + sending + self._timeout:
-                env.process(self._late(acts, lambda: serve(NO_REQUEST_FAULT)))
-                yield env.timeout(opened + sending + self._timeout)
-                raise AssociationError(Trouble.TIMEOUT, f"none within {self._timeout:g} s")
-            yield env.timeout(acts)
-            done = serve(NO_REQUEST_FAULT)
-            if back:
-                yield env.timeout(back)
+            return (yield from self._smoothly(self._sending(references), message, serve, opened))
         finally:
             self.release()
+
+    def _sending(self, references: int) -> float:
+        """Seconds until a request is sent that names so many instances."""
+        path = self._path
+        return path.source.times.asking.message + path.cross(SMALL_MESSAGE + references * REFERENCE_BYTES)
+
+    def _smoothly(self, sending: float, served: float, serve: Serve[T], ahead: float = 0.0) -> Steps[T]:
+        """Ask in so many seconds, where nothing can go wrong but that the other AE is too slow.
+
+        It is ``served`` in so many seconds once the request is there.
+        """
+        env, path = self._env, self._path
+        acts = ahead + sending + path.latency + served
+        back = path.cross_back(SMALL_MESSAGE) + path.latency
+        patience = ahead + sending + self._timeout
+        if acts + back > patience:  # what nobody waits for is done all the same
+            env.process(self._late(acts, lambda: serve(NO_REQUEST_FAULT)))
+            yield env.timeout(patience)
+            raise AssociationError(Trouble.TIMEOUT, f"none within {self._timeout:g} s")
+        yield env.timeout(acts)
+        done = serve(NO_REQUEST_FAULT)
+        if back:
+            yield env.timeout(back)
         return done
 
     def release(self) -> None:
@@ -231,9 +246,11 @@ class Association:
         that; ``references`` is how many instances the request names. Raises AssociationError; the association is of no
         use then.
         """
-        size = SMALL_MESSAGE + references * REFERENCE_BYTES
-        times = self._path.target.times.serving
-        sending = self._path.source.times.asking.message + self._path.cross(size)
+        path, sending = self._path, self._sending(references)
+        if not self.fault and not self._faults.concern(asked.operation):
+            served = path.target.visit(path.target.times.serving.message, sending + path.latency)
+            return (yield from self._smoothly(sending, served, serve))
+        times = path.target.times.serving
         request = _Request(asked, pdus, sending, SMALL_MESSAGE, times.message, f"none within {self._timeout:g} s")
         return (yield from self._exchange(request, serve, answer))
 

@@ -221,24 +221,20 @@ class VirtualNetwork(Querying):
         request = CommitmentRequest(transaction, study.references, self._nodes[source].ae_title, handle)
         asked = self._asked(call, instances=lambda: (uid for _, uid in study.references))
 
+        def serve(_: RequestFault) -> Outcome:
+            return call.outcome(self._nodes[target].server.commitment_requested(request))
+
         def steps() -> Steps[Outcome]:
-            association = yield from self._associate(call)
             answered = self._held[handle] = self.env.event()
-            server, open_until = self._nodes[target].server, -inf
+            open_until = -inf
             try:
-                outcome = yield from association.ask(
-                    asked,
-                    lambda _: call.outcome(server.commitment_requested(request)),
-                    call.outcome,
-                    references=study.count,
-                )
+                outcome = yield from self._asking(call, asked, serve, references=study.count)
                 if outcome.ok and hold > 0:
                     open_until = self.env.now + hold
             finally:
                 answered.succeed(open_until)
                 if open_until == -inf:
                     self._held.pop(handle, None)
-                association.release()
             return outcome
 
         return self._operate(call, steps())
@@ -271,13 +267,7 @@ class VirtualNetwork(Querying):
             if astray:
                 yield self.env.timeout(self._path(source, target).round_trip)
                 raise AssociationError(Trouble.UNREACHABLE, f"nothing listens at that port of {target}")
-            association = yield from self._associate(call)
-            try:
-                if association.fault.refuses_role:
-                    raise AssociationError(Trouble.NO_CONTEXT, "the SCP role was refused")
-                return (yield from association.ask(asked, serve, call.outcome, references=count))
-            finally:
-                association.release()
+            return (yield from self._asking(call, asked, serve, references=count, judge=_require_role))
 
         return self._operate(call, steps())
 
@@ -341,3 +331,8 @@ def _accession(attributes: Identifier) -> str:
         if isinstance(item, Mapping):
             return str(item.get("AccessionNumber", ""))
     return ""
+
+
+def _require_role(association: Association) -> None:
+    if association.fault.refuses_role:
+        raise AssociationError(Trouble.NO_CONTEXT, "the SCP role was refused")

@@ -133,18 +133,28 @@ class Plane:
         self, call: Operation[OutcomeT], asked: Asked, serve: Serve[OutcomeT], *, pdus: int = WITH_DATA_SET
     ) -> Event:
         """An operation of one request and one response, on an association of its own."""
+        return self._operate(call, self._asking(call, asked, serve, pdus=pdus))
 
-        def steps() -> Steps[OutcomeT]:
-            association = self._between(call)
-            if association.is_smooth(call.name):
-                return (yield from association.exchange(serve))
-            yield from self._request(association, call)
-            try:
-                return (yield from association.ask(asked, serve, call.outcome, pdus=pdus))
-            finally:
-                association.release()
-
-        return self._operate(call, steps())
+    def _asking(
+        self,
+        call: Operation[OutcomeT],
+        asked: Asked,
+        serve: Serve[OutcomeT],
+        *,
+        pdus: int = WITH_DATA_SET,
+        references: int = 0,
+        judge: Callable[[Association], None] = lambda _: None,
+    ) -> Steps[OutcomeT]:
+        """Associate, ask and release. ``judge`` raises AssociationError if the association is of no use."""
+        association = self._between(call)
+        if association.is_smooth(call.name):
+            return (yield from association.exchange(serve, references))
+        yield from self._request(association, call)
+        try:
+            judge(association)
+            return (yield from association.ask(asked, serve, call.outcome, pdus=pdus, references=references))
+        finally:
+            association.release()
 
     def _operate(self, call: Operation[OutcomeT], steps: Steps[OutcomeT]) -> Event:
         """Run the steps of an operation, and leave its record; what fails between AEs becomes its outcome."""
