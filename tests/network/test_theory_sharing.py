@@ -117,18 +117,15 @@ def over_simulated(place, servers, round_trip):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("round_trip", [0.02, 0.1])
-@pytest.mark.parametrize(("servers", "slower"), [(1, 0.02), (2, 0.13), (4, 0.15)])
-def test_rates_are_those_of_a_simulation_by_instance(servers, slower, round_trip):
-    """Exact but for chance with one server. Several are taken for one (Seidmann): too slow where few meet at them."""
-    found = over_simulated(Turns, servers, round_trip)
-    assert 1 - slower < found.min()
-    assert found.max() < 1.02
+@pytest.mark.parametrize("servers", [1, 2, 4])
+def test_rates_are_those_of_a_simulation_by_instance(servers, round_trip):
+    assert over_simulated(Turns, servers, round_trip) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("round_trip", [0.02, 0.1])
-@pytest.mark.parametrize(("servers", "slower"), [(1, 0.11), (2, 0.13), (4, 0.15)])
+@pytest.mark.parametrize(("servers", "slower"), [(1, 0.11), (2, 0.08), (4, 0.06)])
 def test_servers_before_which_one_queues_are_faster_than_those_in_turns(servers, slower, round_trip):
     """Who comes first is served first: with times that vary less than exponential ones, fewer wait for longer."""
     found = over_simulated(InLine, servers, round_trip)

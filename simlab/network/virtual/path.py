@@ -107,17 +107,15 @@ class Path:
         if self.window < payload:
             rate = inf if self.line is None else self.line.bandwidth / WIRE
             think += (ceil(payload / self.window) - 1) * max(0.0, self.round_trip - self.window / rate)
-        places: list[tuple[Shared | None, float]] = [(self.line, line)]
-        for host, seconds in ((self.source, work), (self.target, service)):
-            # A place with several servers is a faster one behind a delay.
-            think += seconds * (host.servers - 1) / host.servers
-            places.append((host, seconds / host.servers))
-        needs = tuple((place, seconds) for place, seconds in places if seconds)
+        needs: tuple[tuple[Shared, float], ...] = ((self.source, work), (self.target, service))
+        if self.line is not None:
+            needs = ((self.line, line), *needs)
+        needs = tuple((place, seconds) for place, seconds in needs if seconds)
         cycle = think + sum(seconds for _, seconds in needs)
         if freight.outstanding != 1:
             several = cycle / freight.outstanding if freight.outstanding else 0.0
             cycle = max(several, line, work, service, payload / self.window * self.round_trip)
-            needs = tuple(sorted(needs, key=lambda need: -need[1])[:1])
+            needs = tuple(sorted(needs, key=lambda need: -need[1] / need[0].servers)[:1])
         if freight.ahead:
             cycle = max(cycle, codec)
         return Demand(max(0.0, cycle - sum(seconds for _, seconds in needs)), needs)
@@ -126,7 +124,7 @@ class Path:
         """What one instance needs until its last byte is on its way."""
         asking, waits = self.source.times.asking, 0.0
         work = asking.instance + asking.byte * freight.size + freight.encoding + freight.decoding
-        needs: list[tuple[Shared, float]] = [(self.source, work / self.source.servers)]
+        needs: list[tuple[Shared, float]] = [(self.source, work)]
         if self.line is not None:
             payload = freight.size + MESSAGE_BYTES
             windows = 0 if self.window >= payload else ceil(payload / self.window) - 1

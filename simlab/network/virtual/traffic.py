@@ -56,6 +56,9 @@ class Passage:
 class Shared:
     """A place that trains share: a line, or the computer of an AE."""
 
+    servers = 1
+    """How many instances it works on at a time."""
+
     def __init__(self, env: simpy.Environment) -> None:
         self.present = 0.0
         """Instances there, on average, for as long as the same trains are under way."""
@@ -172,7 +175,8 @@ class Traffic:
         if came is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            came = self._known[key] = shares(customers, NEGLIGIBLE)
+            servers = {place: cast("Shared", place).servers for demand in customers for place, _ in demand.needs}
+            came = self._known[key] = shares(customers, servers, NEGLIGIBLE)
         return came
 
     def _wake(self, event: Event) -> None:
