@@ -8,7 +8,7 @@ BIN   := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow kills bench fidelity lint format schema clean
+.PHONY: help setup run test test-slow kills bench fidelity agreement lint format schema clean
 
 help:
 	@echo "make setup      create .venv with everything that simlab needs"
@@ -18,6 +18,7 @@ help:
 	@echo "make kills      kill the archive at random points under load, KILLS=$(KILLS) times for each durability"
 	@echo "make bench      measure simlab and its peers side by side: about an hour (BENCH=--quick to try it)"
 	@echo "make fidelity   hold the relay against the kernel's TCP and theory: 25 minutes, root (FIDELITY=--quick to try it)"
+	@echo "make agreement  hold the virtual world against live runs: about 35 minutes, on an idle machine (AGREEMENT=--quick to try it)"
 	@echo "make lint       check style and types"
 	@echo "make format     put the code into its style"
 	@echo "make schema     write the JSON schema of topology files anew"
@@ -51,6 +52,9 @@ bench: setup
 
 fidelity: setup
 	$(BIN)/python -m benchmarks.fidelity --json runs/fidelity.json $(FIDELITY)
+
+agreement: setup
+	$(BIN)/python -m benchmarks.agreement --json runs/agreement.json --pictures runs/agreement $(AGREEMENT)
 
 lint: setup
 	$(BIN)/ruff check .

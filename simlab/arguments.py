@@ -225,9 +225,17 @@ def add_calibrate(added: Parser) -> None:
     )
 
 
+def add_calibration(added: Parser) -> None:
+    """Add what the virtual world computes with."""
+    added.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="of `simlab calibrate`, for the virtual world [uncalibrated]"
+    )
+
+
 def add_plan(added: Parser) -> None:
     """Add the arguments of ``simlab plan``."""
     added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="the base case")
+    add_calibration(added)
     for option, metavar, about in (
         ("what-if", "NAME: FIELD=LEVEL; ...", 'as in "two more CTs: ct1.count=3" [those of the experiment]'),
         ("vary", "FIELD=LEVELS", 'as in ct1.associations=1,2 or "link.north-main.bandwidth=50,100 Mbit/s"'),
@@ -254,9 +262,7 @@ def add_plan(added: Parser) -> None:
 def add_compare(added: Parser) -> None:
     """Add the arguments of ``simlab compare``."""
     added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="what to run in both worlds")
-    added.add_argument(
-        "--calibration", type=Path, metavar="FILE", help="of `simlab calibrate`, for the virtual world [uncalibrated]"
-    )
+    add_calibration(added)
     added.add_argument(
         "--repetitions", type=at_least(1), default=5, metavar="N", help="live runs, all with the same arrivals [5]"
     )
@@ -270,6 +276,7 @@ def add_compare(added: Parser) -> None:
 def add_capacity(added: Parser) -> None:
     """Add the arguments of ``simlab capacity``."""
     added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="whose `expect` is to be met")
+    add_calibration(added)
     for option, metavar, about in (
         ("grow", "SOURCE", "what grows, such as ris.streams.wards, ris.appointments or ris [all orders]"),
         ("sla", "TEXT", 'a service level to meet as well, such as "read < 1 h at least 90 %%" [95 %% of the studies]'),

@@ -15,6 +15,7 @@ from simlab.arguments import (
     WORLDS,
     Parser,
     add_calibrate,
+    add_calibration,
     add_capacity,
     add_commitment,
     add_compare,
@@ -76,9 +77,8 @@ def make_parser() -> Parser:
         "--run-id", metavar="TEXT", help="enters the UIDs [made up where an external node takes part, else none]"
     )
     added.add_argument("--keep", action="store_true", help="leave the nodes' files in the run folder")
-    added.add_argument(
-        "--summary-only", action="store_true", help="virtual world: keep statistics, and no records"
-    )
+    add_calibration(added)
+    added.add_argument("--summary-only", action="store_true", help="virtual world: keep statistics, and no records")
 
     added = add_for_topology(
         "up", "Leave a department up, to play with, until Ctrl-C: orders arrive, servers answer, you are the scanner."

@@ -67,6 +67,7 @@ class Plan:
     def __init__(self, topology: Topology, node: str, clock: Callable[[], float], note: Note) -> None:
         """``clock`` tells the run second."""
         self._specs = [spec for spec in topology.faults if spec.node == node]
+        self._concerned = frozenset(spec.operation for spec in self._specs)
         self._titles = {spec.ae_title: name for name, spec in topology.nodes.items()}
         self._draws = Draws(topology.seed)
         self._clock = clock
@@ -84,7 +85,7 @@ class Plan:
 
     def concern(self, operation: str) -> bool:
         """Whether there is any fault of an operation."""
-        return any(spec.operation == operation for spec in self._specs)
+        return operation in self._concerned
 
     def of_association(self, calling: str) -> AssociationFault:
         """What goes wrong with an association that ``calling`` (an AE title) requests."""

@@ -25,10 +25,10 @@ from simlab.report.network import save_network
 
 def run(
     topology: Path, *, world: World, duration: float | None, seed: int | None, out: Path | None, run_id: str | None,
-    keep: bool, summary_only: bool,
+    keep: bool, summary_only: bool, calibration: Path | None,
 ) -> int:  # fmt: skip
     """Run a topology to its end: summary, verdicts, and a run folder with report.html."""
-    lab = Lab.load(topology).varied(seed=seed, until=duration)
+    lab = Lab.of(topology, calibration).varied(seed=seed, until=duration)
     folder = out or Path("runs") / f"{lab.topology.name}-{world}-{datetime.now():%Y%m%d-%H%M%S}"
     if world == "live":
         say(*call_back_lines(lab.topology))

@@ -52,6 +52,14 @@ class Lab:
         """What the virtual world knows of the AEs; None: what is usual on a laptop."""
 
     @classmethod
+    def of(cls, topology: Topology | Lab | str | Path, calibration: Calibration | str | Path | None = None) -> Lab:
+        """The lab that is meant: one, a topology, or a file; with a ``calibration`` if one is given."""
+        if isinstance(topology, Topology):
+            topology = cls(topology)
+        lab = topology if isinstance(topology, Lab) else cls.load(topology)
+        return lab if calibration is None else lab.calibrated(calibration)
+
+    @classmethod
     def load(cls, path: str | Path) -> Lab:
         """Read a topology file. Raises TopologyError with one line for the first mistake."""
         return cls(load_topology(path, SPECS))

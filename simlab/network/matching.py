@@ -59,11 +59,12 @@ def matches(keys: Identifier, attributes: Identifier) -> bool:
                 date_key, time_key, _first(attributes.get(date_keyword, "")), _first(attributes.get(time_keyword, ""))
             ):
                 return False
-    return all(
-        _key_matches(keyword, key, attributes.get(keyword, ""))
-        for keyword, key in keys.items()
-        if key and keyword not in combined and keyword not in NEVER_MATCHED  # nearly all keys of a query are universal
-    )
+    for keyword, key in keys.items():
+        if not key or keyword in combined or keyword in NEVER_MATCHED:  # nearly all keys of a query are universal
+            continue
+        if not _key_matches(keyword, key, attributes.get(keyword, "")):
+            return False
+    return True
 
 
 def return_keys(keys: Identifier, attributes: Identifier) -> Identifier:
@@ -101,6 +102,21 @@ def supported_keys(keys: Identifier, supported: Identifier) -> Identifier:
     return kept
 
 
+def narrowing_keys(keys: Identifier, supported: Identifier) -> Identifier:
+    """Of the supported keys those that can narrow: nearly all keys of a query are universal, and match anything."""
+    return _without_universal(supported_keys(keys, supported))
+
+
+def _without_universal(keys: Identifier) -> Identifier:
+    kept: dict[str, Value] = {}
+    for keyword, key in keys.items():
+        items = _items(key)
+        narrowing = tuple(filter(None, map(_without_universal, items))) if items else key
+        if narrowing:
+            kept[keyword] = narrowing
+    return kept
+
+
 def values_of(keyword: str, value: Value) -> tuple[str, ...]:
     """The values of a key or an attribute that are not empty: lists split at backslashes, insignificant spaces gone."""
     if isinstance(value, str):
@@ -132,7 +148,7 @@ def value_representation(keyword: str) -> str:
 
 
 def _key_matches(keyword: str, key: Value, value: Value) -> bool:
-    if key == value and isinstance(key, str):
+    if isinstance(key, str) and key == value:
         return True
     representation = value_representation(keyword)
     if representation == "SQ":
@@ -297,4 +313,4 @@ def _items(value: Value) -> tuple[Identifier, ...]:
 
 
 def _is_sequence(value: Value) -> TypeGuard[tuple[Identifier, ...]]:
-    return isinstance(value, tuple) and not any(isinstance(item, str) for item in value)
+    return isinstance(value, tuple) and not (value and isinstance(value[0], str))  # it holds either, never both

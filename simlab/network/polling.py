@@ -34,10 +34,14 @@ class Watch:
     def __init__(self) -> None:
         self.changed: dict[str, None] = {}
         """Study Instance UIDs, in the order of their first change."""
+        self.heeds: Callable[[str], bool] = lambda _: True
+        """Whether a study matters to whoever looks."""
         self._awaited: Event | None = None
 
     def tell(self, study: str) -> None:
         """Something has changed about a study."""
+        if not self.heeds(study):
+            return
         self.changed[study] = None
         if self._awaited is not None:
             awaited, self._awaited = self._awaited, None

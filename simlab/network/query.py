@@ -8,14 +8,15 @@ and for a sequence a tuple of identifiers. An empty string asks for the attribut
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import inf
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 Value: TypeAlias = "str | tuple[str, ...] | tuple[Identifier, ...]"
 Identifier: TypeAlias = Mapping[str, Value]
+T = TypeVar("T")
 
 
 class Model(Enum):
@@ -44,10 +45,21 @@ class Query:
     model: Model = Model.STUDY_ROOT
     level: Level | None = Level.STUDY
     """None for the worklist, which has no levels; also None if the peer left the level out."""
+    among: tuple[str, ...] | None = None
+    """Study Instance UIDs: only these are asked about (list of UID matching, PS3.4 C.2.2.2.2). None: as the keys say.
+    Only models of the virtual world are asked like this."""
+    _readings: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def about(self, studies: Iterable[str]) -> Query:
-        """The same query for these studies only (list of UID matching, PS3.4 C.2.2.2.2)."""
-        return replace(self, keys={**self.keys, STUDY: tuple(studies)})
+        """The same query for these studies only."""
+        return replace(self, among=tuple(studies))
+
+    def read(self, reader: Callable[[Identifier], T]) -> T:
+        """What a function makes of the keys: it reads them once, also for queries that differ in ``among`` alone."""
+        if reader not in self._readings:
+            self._readings[reader] = reader(self.keys)
+        reading: T = self._readings[reader]
+        return reading
 
 
 STUDY = "StudyInstanceUID"

@@ -26,7 +26,7 @@ def worklist_item(order: Order, status: str = "SCHEDULED") -> Identifier:
     The attributes that simlab has nothing to say of are there without a value: they are supported, and known to be
     empty.
     """
-    code = _protocol_code(order)
+    codes = (_protocol_code(order),) if order.protocol else ()
     step: dict[str, Value] = {
         "ScheduledStationAETitle": order.station,
         "ScheduledProcedureStepStartDate": f"{order.scheduled:%Y%m%d}",
@@ -34,7 +34,7 @@ def worklist_item(order: Order, status: str = "SCHEDULED") -> Identifier:
         "Modality": order.modality,
         "ScheduledPerformingPhysicianName": "",
         "ScheduledProcedureStepDescription": order.description,
-        "ScheduledProtocolCodeSequence": (code,) if order.protocol else (),
+        "ScheduledProtocolCodeSequence": codes,
         "ScheduledProcedureStepID": order.step_id,
         "ScheduledProcedureStepStatus": status,
         "ScheduledStationName": order.station,
@@ -45,6 +45,7 @@ def worklist_item(order: Order, status: str = "SCHEDULED") -> Identifier:
     }
     patient = order.patient
     return {
+        **_KNOWN_EMPTY,
         "PatientName": patient.name,
         "PatientID": patient.id,
         "IssuerOfPatientID": ISSUER_OF_PATIENT_ID,
@@ -57,14 +58,12 @@ def worklist_item(order: Order, status: str = "SCHEDULED") -> Identifier:
         "RequestedProcedureID": f"RP{order.number}",
         "RequestedProcedureDescription": order.description,
         "RequestedProcedurePriority": "ROUTINE",
-        "RequestedProcedureCodeSequence": (code,) if order.protocol else (),
+        "RequestedProcedureCodeSequence": codes,
         "ScheduledProcedureStepSequence": (step,),
-        **dict.fromkeys(_KNOWN_EMPTY, ""),
-        **dict.fromkeys(_KNOWN_EMPTY_SEQUENCES, ()),
     }
 
 
-_KNOWN_EMPTY = (
+_EMPTY_TEXTS = (
     "AdditionalPatientHistory",
     "AdmissionID",
     "Allergies",
@@ -84,7 +83,14 @@ _KNOWN_EMPTY = (
     "RequestingService",
     "SpecialNeeds",
 )
-_KNOWN_EMPTY_SEQUENCES = ("ReferencedPatientSequence", "ReferencedStudySequence")
+_EMPTY_SEQUENCES = ("ReferencedPatientSequence", "ReferencedStudySequence")
+_KNOWN_EMPTY: Identifier = {**dict.fromkeys(_EMPTY_TEXTS, ""), **dict.fromkeys(_EMPTY_SEQUENCES, ())}
+
+
+def with_status(item: Identifier, status: str) -> Identifier:
+    """The same worklist item with another Scheduled Procedure Step Status."""
+    step = _first_item(item, "ScheduledProcedureStepSequence")
+    return {**item, "ScheduledProcedureStepSequence": ({**step, "ScheduledProcedureStepStatus": status},)}
 
 
 def order_from_item(item: Identifier, *, scheduled: datetime, station: str = "", number: int = 0) -> Order:

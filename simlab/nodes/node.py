@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import simpy
@@ -14,6 +14,7 @@ from simlab.draws import Draws
 from simlab.faults import Plan
 from simlab.network.query import Identifier, Query
 from simlab.network.seam import Answer, CommitmentReport, CommitmentRequest, FailedReference, Located, Network, Status
+from simlab.nodes.queues import Inbox
 from simlab.records import InstanceBatch, InstanceRows, Recorder, StudyRows
 from simlab.studies.study import InstanceReference, References
 from simlab.topology.model import NodeSpec, Topology
@@ -39,13 +40,16 @@ class Node:
     """How any thread has something done on the environment's own thread; the virtual world has only that one."""
     clock: Callable[[], float] | None = None
     """Run seconds, for any thread. None: as the environment has it."""
-    notifications: simpy.Store = field(init=False)
+    notifications: Inbox = field(init=False)
     """What the node's service or model tells its workflow, in the order in which it happened."""
     faults: Plan = field(init=False)
     """What the node does wrong."""
+    draws: Draws = field(init=False)
+    """Random draws under the scenario's seed; name the entity, not the node, where both worlds must agree."""
 
     def __post_init__(self) -> None:
-        self.notifications = simpy.Store(self.env)
+        self.notifications = Inbox(self.env)
+        self.draws = Draws(self.topology.seed)
         self.faults = Plan(self.topology, self.name, self.now, partial(self.remark, "fault"))
 
     def now(self) -> float:
@@ -56,11 +60,6 @@ class Node:
     def spec(self) -> NodeSpec:
         """The node's part of the topology."""
         return self.topology.nodes[self.name]
-
-    @property
-    def draws(self) -> Draws:
-        """Random draws under the scenario's seed; name the entity, not the node, where both worlds must agree."""
-        return Draws(self.topology.seed)
 
     def clinical(self, seconds: float) -> simpy.Event:
         """A wait of ``seconds`` of scenario time (arrival, acquisition, reading): ``compress`` divides it."""
@@ -80,7 +79,14 @@ class Node:
 
     def titled(self, ae_title: str) -> str | None:
         """The node with an AE title, by the topology that everybody is configured with; None for a stranger."""
-        return next((name for name, spec in self.topology.nodes.items() if spec.ae_title == ae_title), None)
+        return self._titles.get(ae_title)
+
+    @cached_property
+    def _titles(self) -> Mapping[str, str]:
+        titles: dict[str, str] = {}
+        for name, spec in self.topology.nodes.items():
+            titles.setdefault(spec.ae_title, name)
+        return titles
 
     def committed(
         self, archive: str, study: str, stored: Iterable[InstanceReference], failed: Iterable[FailedReference] = ()

@@ -1,26 +1,25 @@
 """The fit, against networks whose times are known: pure numbers."""
 
 from dataclasses import replace
-from math import exp, factorial
+from math import exp
 
 import numpy as np
 import pytest
 
 from simlab.lab.calibration.fit import Fitted, Observation, fit, throughput
+from simlab.network.virtual.sharing import Demand, shares
 
 SIZES = (132_772, 525_988)
 LEVELS = (1, 2, 4, 8)
 
 
-def machine_repair(customers, service, think):
-    """Throughput of one server and customers who think, from the states' probabilities (M/M/1//N, exact)."""
-    weights = [factorial(customers) / factorial(customers - n) * (service / think) ** n for n in range(customers + 1)]
-    return (1 - weights[0] / sum(weights)) / service
-
-
-@pytest.mark.parametrize("customers", [1, 2, 5, 16])
-def test_mean_value_analysis_is_exact_for_one_server(customers):
-    assert throughput(customers, 0.002, 0.005) == pytest.approx(machine_repair(customers, 0.002, 0.005), rel=1e-12)
+@pytest.mark.parametrize("think", [0.0, 1e-7, 5e-4, 0.005, 0.1])
+@pytest.mark.parametrize("servers", [1, 2, 4, 16])
+@pytest.mark.parametrize("customers", [1, 2, 5, 16, 40])
+def test_what_is_fitted_is_what_the_virtual_world_computes_with(customers, servers, think):
+    each = Demand(think, (("archive", 0.002),))
+    expected = customers * shares({each: customers}, {"archive": servers}).rates[each]
+    assert throughput(customers, 0.002, think, servers) == pytest.approx(expected, rel=1e-6)
 
 
 def test_one_customer_never_waits_however_many_servers_there_are():
@@ -114,10 +113,20 @@ def test_messages_have_no_size():
     assert found.asking == pytest.approx(3e-3, rel=0.1)
 
 
-def test_throughput_alone_does_not_tell_the_number_of_servers():
-    truth = Fitted(4, 4e-3, 0.0, 1e-3, 0.0)
-    seen = [Observation(level, 0.0, truth.predict(level, 0.0)) for level in LEVELS]
-    found = fit(seen)
-    assert found.servers == 1
-    assert found.serving == pytest.approx(1e-3, rel=0.01)
-    assert found.asking == pytest.approx(4e-3, rel=0.01)
+@pytest.mark.parametrize("servers", [1, 2, 4])
+def test_throughput_without_noise_tells_the_number_of_servers(servers):
+    truth = Fitted(servers, 4e-3, 0.0, 1e-3, 0.0)
+    found = fit([Observation(level, 0.0, truth.predict(level, 0.0)) for level in LEVELS])
+    assert found.servers == servers
+    assert found.serving == pytest.approx(4e-3, rel=0.01)
+    assert found.asking == pytest.approx(1e-3, rel=0.01)
+
+
+def test_in_noise_it_takes_the_time_between_response_and_request():
+    """4 % of noise, and thinking takes as long as to be served."""
+    truth = Fitted(2, 2e-3, 3e-9, 3e-3, 1e-9)
+    with_gaps = [observed(truth, 0.04, seed) for seed in range(8)]
+    without = [[replace(each, gap=None) for each in cells] for cells in with_gaps]
+    told, guessed = (sum(fit(cells).servers == 2 for cells in cases) for cases in (with_gaps, without))
+    assert told >= 7
+    assert guessed < told

@@ -13,6 +13,7 @@ from network.virtual_trains import path_between
 from simlab.analysis import closed_form
 from simlab.network.link.sending import send_time, slow_start
 from simlab.network.link.settings import WIRE
+from simlab.network.virtual import sharing
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.path import MESSAGE_BYTES, Freight
 from simlab.network.virtual.sharing import Demand, _laguerre, shares
@@ -41,9 +42,10 @@ def rates(customers):
 def by_recursion(customers):
     """Exact mean-value analysis of processor-sharing places and a delay (Reiser and Lavenberg 1980)."""
     demands, most = list(customers), list(customers.values())
+    places = {place for each in demands for place, _ in each.needs}
     present = {}
     for population in itertools.product(*(range(count + 1) for count in most)):
-        pace, here = [0.0] * len(demands), dict.fromkeys((LINE, ARCHIVE), 0.0)
+        pace, here = [0.0] * len(demands), dict.fromkeys(places, 0.0)
         for which, each in enumerate(demands):
             if population[which]:
                 fewer = tuple(count - (other == which) for other, count in enumerate(population))
@@ -77,13 +79,57 @@ def test_rates_of_very_many():
     assert rates(customers) == pytest.approx(by_recursion(customers)[0], rel=1e-9)
 
 
+SCANNERS = st.lists(
+    st.tuples(*(st.floats(1e-3, 1.0) for _ in range(4)), st.integers(1, 3), st.integers(1, 2)), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=50)
+@given(SCANNERS)
+def test_so_they_are_where_some_meet_elsewhere_too(scanners):
+    """A line and an archive that all need, and computers that are one scanner's, or two's."""
+    customers = {
+        Demand(think, ((LINE, line), (ARCHIVE, archive), (f"computer {computer}", own))): count
+        for think, line, archive, own, count, computer in scanners
+    }
+    expected, present = by_recursion(customers)
+    found = shares(customers)
+    assert found.rates == pytest.approx(expected, rel=1e-9)
+    assert {place: load.present for place, load in found.loads.items()} == pytest.approx(present, rel=1e-9)
+
+
+def test_nobody_gets_more_than_there_is_however_many_places_many_share():
+    """Six scanners with many associations each, every one with a computer, behind one line: only the line is short."""
+    for many in (4, 40):
+        customers = {
+            Demand(0.05 + number / 100, ((LINE, 0.03), (ARCHIVE, 0.02), (f"scanner {number}", 0.001))): many
+            for number in range(6)
+        }
+        found = shares(customers, {ARCHIVE: 4}).loads
+        assert found[LINE].utilisation == pytest.approx(1, rel=0.005)
+        assert found[LINE].utilisation <= 1 + 1e-9
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(TWO_PLACES, st.integers(8, 12), min_size=2, max_size=2))
+def test_what_would_be_too_much_is_approximated(customers):
+    exact = shares(customers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharing, "MOST_NODES", 1)
+        found = shares(customers)
+    assert found.rates == pytest.approx(exact.rates, rel=0.1)
+    for place, load in found.loads.items():
+        assert load.utilisation <= 1 + 1e-5
+        assert load.present == pytest.approx(exact.loads[place].present, rel=0.25, abs=0.5)
+
+
 def test_where_very_many_share_several_places_nobody_sees_the_difference():
     kinds = [
         Demand(1.0, (("north", 0.02), (ARCHIVE, 0.004))),
         Demand(0.5, (("south", 0.01), (ARCHIVE, 0.002))),
         Demand(0.8, (("west", 0.015), (ARCHIVE, 0.003))),
     ]
-    found = shares(dict.fromkeys(kinds, 50)).rates  # 26 x 26 x 26 x 76 nodes would be exact
+    found = shares(dict.fromkeys(kinds, 50)).rates
     busy = {place: 0.0 for each in kinds for place, _ in each.needs}
     for each in kinds:
         for place, seconds in each.needs:

@@ -60,13 +60,7 @@ def compare(
     """
     if repetitions < 1:
         raise UserError(f"{repetitions} repetitions; expected at least one")
-    lab = topology if isinstance(topology, Lab) else Lab(topology) if isinstance(topology, Topology) else None
-    if lab is None:
-        assert isinstance(topology, str | Path)
-        lab = Lab.load(topology)
-    lab = lab.varied(seed=seed, until=until)
-    if calibration is not None:
-        lab = lab.calibrated(calibration)
+    lab = Lab.of(topology, calibration).varied(seed=seed, until=until)
     runs = _Runs(lab, repetitions, watch)
     runs.run()
     result = AgreementResult(lab.topology, repetitions, runs.live, runs.virtual, runs.notes, cut_short=runs.cut_short)

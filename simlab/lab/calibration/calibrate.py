@@ -54,10 +54,7 @@ def calibrate(
     With ``out`` the calibration is saved there. Ctrl-C ends it; the result holds what there is, and says so. Raises
     UserError for what cannot be, in one line, GroupError if a process fails.
     """
-    lab = topology if isinstance(topology, Lab) else Lab(topology) if isinstance(topology, Topology) else None
-    if lab is None:
-        assert isinstance(topology, str | Path)
-        lab = Lab.load(topology)
+    lab = Lab.of(topology)
     seconds = parse_duration(time) if isinstance(time, str) else float(time)
     if seconds < LEAST_TIME:
         raise UserError(f"{seconds:g} s are too short to measure anything; expected {LEAST_TIME:g} s at least")

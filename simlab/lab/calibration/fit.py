@@ -1,13 +1,13 @@
 """From the throughput of a few associations to the times of the two ends: pure numbers, no clock.
 
 Associations that store one instance after another are the customers of a closed queueing network: each alternates
-between thinking (z seconds of the asking AE's own) and the c servers of the AE that is asked, for s seconds. With
-Seidmann's approximation c servers are one processor-sharing server of s/c and a delay of s (c - 1)/c (Seidmann,
-Schweitzer and Shalev-Oren 1987), and the throughput follows by exact mean-value analysis (Reiser and Lavenberg 1980).
+between thinking (z seconds of the asking AE's own) and the c servers of the AE that is asked, for s seconds. While they
+share the servers in turns, only these means count (Baskett, Chandy, Muntz and Palacios 1975), as in the virtual world.
 
-So a throughput tells s/c and z + s (c - 1)/c, but never c: whatever c is, some s and z give the same numbers. What
-tells is the time that one association is seen to spend between a response and its next request: that is thinking, and
-what else of a cycle is, is taken to be as little as the throughput allows.
+So a throughput tells z + s while the associations are few, s/c once they are many, and c by how sharp the bend between
+is. Noise of a few percent may hide that, above all where thinking takes longer than to be served. What tells better is
+the time that one association is seen to spend between a response and its next request: that is thinking, and what else
+of a cycle is, is taken to be as little as the throughput allows.
 """
 
 from __future__ import annotations
@@ -70,16 +70,14 @@ class Fitted:
 def throughput(customers: int, service: float, think: float, servers: int = 1) -> float:
     """Return how many cycles a second customers complete who think, and are served by one of ``servers``.
 
-    Mean-value analysis: who arrives finds the queue that would be there without them.
+    From the probabilities of how many think, as of machines and their repairmen (Feller 1968, XVII.7).
     """
-    each = service / servers
-    delay = think + service * (servers - 1) / servers
-    queue = rate = 0.0
-    for number in range(1, customers + 1):
-        stay = each * (1 + queue)
-        rate = number / (delay + stay)
-        queue = rate * stay
-    return rate
+    busy, likely = float(min(customers, servers)), 1.0  # if all were there
+    for there in range(customers, 0, -1):
+        odds = likely * think * min(there, servers) / ((customers - there + 1) * service)
+        likely = odds / (1 + odds)  # that one fewer is there, if not yet fewer
+        busy += likely * (min(there - 1, servers) - busy)
+    return busy / service
 
 
 def fit(observations: Sequence[Observation], servers: int | None = None) -> Fitted:

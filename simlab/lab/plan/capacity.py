@@ -18,6 +18,7 @@ from simlab.lab.plan.growth import farthest, grown, read_sources
 from simlab.lab.plan.plan import open_pool
 from simlab.lab.plan.service_levels import read_service_level
 from simlab.lab.plan.simulate import Measured, Pool, Task
+from simlab.topology.calibration import Calibration
 from simlab.topology.model import Topology
 from simlab.units import parse_duration, parse_share
 from simlab.wording import shown
@@ -66,6 +67,7 @@ def capacity(
     precision: str | float = PRECISION,
     most: float = MOST,
     seed: int | None = None,
+    calibration: Calibration | str | Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     out: str | Path | None = None,
@@ -80,13 +82,11 @@ def capacity(
     Each growth is run ``replications`` times (20) under the same seeds, or less often where that is clear, for
     ``until``; what is ordered in the ``warm_up`` (a tenth of it) does not count. The search steps up or down from today
     and then halves the bracket until it is as narrow as ``precision`` ("2 %" of today's demand), but goes no further
-    than ``most`` times today's demand. ``workers``, ``scheduler`` and ``out`` are as for ``simlab.plan``. Ctrl-C ends
+    than ``most`` times today's demand. ``calibration``, ``workers``,
+    ``scheduler`` and ``out`` are as for ``simlab.plan``. Ctrl-C ends
     it; the result holds what is known. Raises UserError for what cannot be, GroupError if a process fails.
     """
-    lab = topology if isinstance(topology, Lab) else Lab(topology) if isinstance(topology, Topology) else None
-    if lab is None:
-        assert isinstance(topology, str | Path)
-        lab = Lab.load(topology)
+    lab = Lab.of(topology, calibration)
     base = lab.varied(seed=seed, until=until).topology
     width = parse_share(precision) if isinstance(precision, str) else precision
     if not 0.001 <= width < 1:
@@ -112,6 +112,7 @@ def capacity(
         precision=width,
         most=min(most, limit),
         limited_by=grid if limit < most else "",
+        calibration=lab.calibration,
     )
     folder = Path(out) if out is not None else None
     book = Book.open(setting, folder)
@@ -178,7 +179,7 @@ class Finder:
     def _run(self, topology: Topology, growth: float, seeds: Sequence[int]) -> None:
         setting = self._setting
         levels = tuple(one.level for one in setting.required)
-        tasks = [Task(topology, seed, setting.warm_up, levels, gauge) for seed in seeds]
+        tasks = [Task(topology, seed, setting.warm_up, levels, gauge, setting.calibration) for seed in seeds]
         already = sum(tried == growth for tried, _ in self._book.rows)
         self._watch(Progress(growth, already, setting.runs, self.bracket))
         if not tasks:

@@ -18,6 +18,7 @@ from simlab.lab.plan.simulate import Measured
 from simlab.report.capacity_console import verdict_sentences
 from simlab.report.capacity_figure import draw_capacity
 from simlab.report.style import Drawing
+from simlab.topology.calibration import Calibration
 from simlab.topology.model import Topology
 from simlab.units import format_duration
 
@@ -43,6 +44,7 @@ class Setting:
     most: float
     limited_by: str
     """The appointment grid that has no slots for more than ``most``; empty if that is merely where the search ends."""
+    calibration: Calibration | None = None
 
     def told(self) -> dict[str, Any]:
         """What has to stay the same if runs are to be put together, as plain values.
@@ -53,6 +55,7 @@ class Setting:
             "grow": self.sources,
             "sla": [str(one) for one in self.required],
             "warm_up": self.warm_up,
+            "calibration": None if self.calibration is None else self.calibration.model_dump(mode="json"),
             "topology": self.base.model_dump(mode="json", exclude_none=True, by_alias=True),
         }
         plain: dict[str, Any] = json.loads(json.dumps(told))

@@ -14,6 +14,7 @@ from simlab.analysis.service_level import ServiceLevel
 from simlab.errors import UserError
 from simlab.lab.plan.factors import Factor
 from simlab.lab.plan.what_if import TODAY, WhatIf, together
+from simlab.topology.calibration import Calibration
 from simlab.topology.model import Topology
 from simlab.units import format_duration
 
@@ -52,6 +53,7 @@ class Design:
     warm_up: float
     """Run seconds."""
     service_levels: tuple[ServiceLevel, ...]
+    calibration: Calibration | None = None
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -72,6 +74,7 @@ class Design:
             "sla": [str(level) for level in self.service_levels],
             "seed": self.base.seed,
             "until": self.base.duration,
+            "calibration": None if self.calibration is None else self.calibration.model_dump(mode="json"),
             "topology": self.base.model_dump(mode="json", exclude_none=True, by_alias=True, exclude={"experiment"}),
         }
         plain: dict[str, Any] = json.loads(json.dumps(told))
@@ -101,6 +104,7 @@ def make_design(
     levels: tuple[ServiceLevel, ...],
     what_ifs: tuple[WhatIf, ...] = (),
     all_at_once: bool = True,
+    calibration: Calibration | None = None,
 ) -> Design:
     """The base case, each what-if, all of them at once, and every combination of the factors' levels.
 
@@ -125,7 +129,7 @@ def make_design(
         found.setdefault(_levels(topology, factors, what_ifs), topology)
     cells = tuple(Cell(number, told, topology) for number, (told, topology) in enumerate(found.items()))
     names = (*((SCENARIO, CHANGES) if what_ifs else ()), *(factor.name for factor in factors))
-    return Design(base, names, cells, replications, warm_up, levels)
+    return Design(base, names, cells, replications, warm_up, levels, calibration)
 
 
 def _levels(

@@ -19,6 +19,7 @@ from simlab.lab.plan.result import PlanResult
 from simlab.lab.plan.simulate import Pool, SideBySide, Task
 from simlab.lab.plan.table import Table
 from simlab.lab.plan.what_if import WhatIfs
+from simlab.topology.calibration import Calibration
 from simlab.topology.model import Topology
 from simlab.wording import advice, shown
 
@@ -38,6 +39,7 @@ def plan(
     sla: str | Sequence[str] = (),
     measure: str | Sequence[str] = (),
     seed: int | None = None,
+    calibration: Calibration | str | Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     out: str | Path | None = None,
@@ -58,6 +60,8 @@ def plan(
     department never begins empty. ``sla`` are service levels: "read < 1 h" from the order, "acquired to stored < 9 s".
     ``measure`` names what tables and the picture show instead of what is usual; everything is measured.
 
+    The virtual world computes with what :func:`simlab.calibrate` has measured, or a file of that (``calibration``).
+
     ``workers`` processes share the runs (one for each core; 1 runs them in this process), which changes nothing but how
     long it takes. With a ``scheduler`` (``"tcp://10.0.0.5:8786"``) the workers of that Dask cluster do, and with
     ``"local"`` those of one that is started here; a script that asks for that must be importable without running. Who
@@ -67,10 +71,7 @@ def plan(
     Ctrl-C ends it; the result holds what there is. Raises UserError for what cannot be, in one line, GroupError if a
     process fails.
     """
-    lab = topology if isinstance(topology, Lab) else Lab(topology) if isinstance(topology, Topology) else None
-    if lab is None:
-        assert isinstance(topology, str | Path)
-        lab = Lab.load(topology)
+    lab = Lab.of(topology, calibration)
     base = lab.varied(seed=seed, until=until).topology
     asked = read_asked(base, vary=vary, what_if=what_if, replications=replications, warm_up=warm_up, sla=sla)
     design = make_design(
@@ -81,6 +82,7 @@ def plan(
         levels=asked.levels,
         what_ifs=asked.what_ifs,
         all_at_once=together,
+        calibration=lab.calibration,
     )
     wanted = tuple(words(measure))
     known = [each.name for each in design.measures]
@@ -103,7 +105,8 @@ def _run(design: Design, table: Table, scheduler: str | None, workers: int | Non
     watch(total - len(trials), total, nan)
     if not trials:
         return True
-    tasks = [Task(trial.cell.topology, trial.seed, design.warm_up, design.service_levels) for trial in trials]
+    settings = design.warm_up, design.service_levels
+    tasks = [Task(trial.cell.topology, trial.seed, *settings, calibration=design.calibration) for trial in trials]
     try:
         with closing(open_pool(scheduler, workers, len(tasks))) as pool, closing(pool.run(tasks)) as measured:
             began = time.perf_counter()

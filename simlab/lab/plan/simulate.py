@@ -24,6 +24,7 @@ from simlab.analysis.service_level import ServiceLevel
 from simlab.errors import GroupError
 from simlab.lab.happened import Progress
 from simlab.lab.lab import Lab
+from simlab.topology.calibration import Calibration
 from simlab.topology.model import Topology
 
 Measured: TypeAlias = dict[str, Any]
@@ -43,6 +44,7 @@ class Task:
     """Run seconds."""
     service_levels: tuple[ServiceLevel, ...]
     gauge: Gauge = measure
+    calibration: Calibration | None = None
 
 
 def simulate(task: Task, stopped: threading.Event) -> Measured:
@@ -53,7 +55,7 @@ def simulate(task: Task, stopped: threading.Event) -> Measured:
             raise KeyboardInterrupt
 
     # A run id of its own would make the UIDs, and what is drawn by them, new every time.
-    run = Lab(task.topology).run("virtual", seed=task.seed, run_id="", watch=heed).run
+    run = Lab(task.topology, task.calibration).run("virtual", seed=task.seed, run_id="", watch=heed).run
     if stopped.is_set():
         raise KeyboardInterrupt
     told = {"complete": run.complete, "notices": BETWEEN_NOTICES.join(run.notices)}

@@ -157,14 +157,14 @@ class Plane:
             association.release()
 
     def _operate(self, call: Operation[OutcomeT], steps: Steps[OutcomeT]) -> Event:
+        """Have an operation run by itself."""
+        return self.env.process(self._operating(call, steps))
+
+    def _operating(self, call: Operation[OutcomeT], steps: Steps[OutcomeT]) -> Steps[OutcomeT]:
         """Run the steps of an operation, and leave its record; what fails between AEs becomes its outcome."""
-
-        def run() -> Steps[OutcomeT]:
-            call.started = self.env.now
-            try:
-                outcome = yield from steps
-            except AssociationError as error:
-                outcome = call.failed(error.trouble, error.comment)
-            return call.finish(outcome, WORLD, self.env.now, self._recorder)
-
-        return self.env.process(run())
+        call.started = self.env.now
+        try:
+            outcome = yield from steps
+        except AssociationError as error:
+            outcome = call.failed(error.trouble, error.comment)
+        return call.finish(outcome, WORLD, self.env.now, self._recorder)

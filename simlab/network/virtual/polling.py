@@ -25,7 +25,7 @@ from simlab.network.virtual.association import Steps
 from simlab.network.virtual.plane import NO_SEED, Plane, Route
 from simlab.records import Recorder
 
-Ask = Callable[[Callable[[], Query]], Event]
+Ask = Callable[[Callable[[], Query]], Steps[Found]]
 
 
 class Querying(Plane):
@@ -44,7 +44,7 @@ class Querying(Plane):
 
     def find(self, source: str, target: str, query: Query, *, timeout: float = DEFAULT_TIMEOUT) -> Event:
         """C-FIND."""
-        return self._find(source, target, query, timeout, lambda: query)
+        return self.env.process(self._find(source, target, query, timeout, lambda: query))
 
     def poll(
         self, source: str, target: str, poll: Poll, *, deadline: float = inf, timeout: float = DEFAULT_TIMEOUT
@@ -56,12 +56,14 @@ class Querying(Plane):
                 ask_on(self.env, poll, deadline, lambda: self.find(source, target, poll.query, timeout=timeout))
             )
 
-        def ask(query: Callable[[], Query]) -> Event:
+        def ask(query: Callable[[], Query]) -> Steps[Found]:
             return self._find(source, target, poll.query, timeout, query)
 
         return self.env.process(watched.ask_on(deadline, ask))
 
-    def _find(self, source: str, target: str, query: Query, timeout: float, arrived: Callable[[], Query]) -> Event:
+    def _find(
+        self, source: str, target: str, query: Query, timeout: float, arrived: Callable[[], Query]
+    ) -> Steps[Found]:
         """C-FIND. ``arrived`` tells what it asks about, once the request is there."""
         call = Operation(Found, "C-FIND", source, target, timeout, FIND[query.model])
 
@@ -70,7 +72,7 @@ class Querying(Plane):
             matches = tuple({**match, **fault.values} if fault.values else match for match in answer.matches)
             return call.outcome(answer.status, matches=matches)
 
-        return self._exchange(call, self._asked(call), serve)
+        return self._operating(call, self._asking(call, self._asked(call), serve))
 
     def _watch(self, target: str, poll: Poll) -> WatchedPoll | None:
         """The poll with what tells whether asking is of any use; None where every query has to be asked."""
@@ -93,6 +95,7 @@ class WatchedPoll:
         self._env = env
         self._poll = poll
         self._watch = watch
+        watch.heeds = poll.follows
         self._complete = False
         """Whether the peer has told everything once; from then on it is asked about what changes."""
         self._lead = 0.0
@@ -114,7 +117,7 @@ class WatchedPoll:
                 self._lead = self._env.now - began
                 return self._narrowed()
 
-            found: Found = yield ask(arrived)
+            found = yield from ask(arrived)
             if not found.ok:
                 for study in self._about or ():
                     self._watch.tell(study)
@@ -129,7 +132,7 @@ class WatchedPoll:
         poll, changed = self._poll, self._watch.take()
         self._about = None
         if self._complete:
-            self._about = [study for study in changed if poll.follows(study)] or list(poll.studies) or None
+            self._about = list(filter(poll.follows, changed)) or list(poll.studies) or None
         return poll.query if self._about is None else poll.query.about(self._about)
 
     def _until_of_use(self, deadline: float) -> Steps[None]:

@@ -16,8 +16,9 @@ and Mitra 1982)
 and a customer of class c completes G(N - 1_c) / G(N) / N_c instances a second, the mean of 1 / (Z_c + sum of s_cr t_r)
 under that integrand; the mean of s_cr t_r over the same is how much of it is at r. In each t_r the integrand is
 a polynomial under exp(-t_r), which Gauss-Laguerre quadrature of N_r/2 + 1 nodes gets exactly, if N_r customers need r.
-So this is exact mean-value analysis without its recursion; approximations are not needed (that of Schweitzer and Bard
-makes trains up to a fifth too slow here). Who needs a place that nobody else needs has it as a delay.
+So this is exact mean-value analysis without its recursion. Who needs a place that nobody else needs has it as a delay.
+Given the t of places that many need, those who do not meet elsewhere are independent; so each such group is summed up
+by itself.
 
 A place of c servers alike works on c instances at a time, so that n of them there count for 1 / product of min(i, c)
 over i to n, where one server counts for 1. All that the integral does for a place is to turn t^n into n!; so any rule
@@ -26,9 +27,11 @@ c times as fast, times c^c / c!. What is wrong with this below is taken away, co
 which is a mean over N_r + 1 points of the unit circle. So weights may be negative, or complex in conjugate pairs. If no
 more customers than servers need the place, it is a delay.
 
-Where that would be too many points, or would lose too many digits, a place with c servers is taken for one that is
-c times as fast, behind a delay of (c - 1) / c of the work (Seidmann, Schweitzer and Shalev-Oren 1987): exact for one
-customer and for very many, up to a fifth too slow in between.
+Where that would lose too many digits, or be too many points, a place with c servers is taken for one that is c times as
+fast, behind a delay of (c - 1) / c of the work (Seidmann, Schweitzer and Shalev-Oren 1987): exact for one customer and
+for very many, up to a fifth too slow in between. Where even that is too many points, the approximation of Schweitzer
+and Bard takes over: who arrives finds what is there on average, but for its own share; up to a fifth too slow where few
+meet, and the closer the more they are.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from functools import cache
-from math import lgamma, log, pi
+from math import lgamma, log, pi, prod
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -49,8 +52,17 @@ LARGE = 1e100
 MOST_STEPS = 10
 """Of Newton's method, which needs about four."""
 
-MOST_NODES = 4096
-"""Of the quadrature. Where so many share several places, it is no longer exact; nobody will see the difference."""
+MOST_NODES = 16_384
+"""Of the quadrature, for all demands together: some milliseconds."""
+
+FEW_NODES = 512
+"""Who needs no more than so many does not gain by a better order."""
+
+MOST_ROUNDS = 200
+"""Of the approximation."""
+
+CLOSE = 1e-6
+"""Of instances: what changes less in a round is there."""
 
 MOST_SERVERS = 16
 """Of a place. With more the rule loses more than seven digits of sixteen."""
@@ -63,6 +75,9 @@ ONE_EACH: Mapping[Hashable, int] = MappingProxyType({})
 
 Numbers: TypeAlias = npt.NDArray[np.inexact[Any]]
 """Real where all places have one server, else complex."""
+
+Rules: TypeAlias = Mapping[Hashable, tuple[Numbers, Numbers]]
+"""Nodes of a quadrature, and the logarithms of their weights, for each place."""
 
 
 class Demand(NamedTuple):
@@ -121,9 +136,9 @@ def shares(
     if sum(customers.values()) == 1:
         (each,) = customers
         alone = each.alone
-        by_all = {place: seconds / servers.get(place, 1) for place, seconds in each.needs}
+        together = {place: seconds / servers.get(place, 1) for place, seconds in each.needs}
         return Shares(
-            {each: alone}, {place: IDLE.more(alone, seconds * alone, seconds) for place, seconds in by_all.items()}
+            {each: alone}, {place: IDLE.more(alone, seconds * alone, seconds) for place, seconds in together.items()}
         )
     needing = Counter[Hashable]()
     most_busy = dict.fromkeys((place for each in customers for place, _ in each.needs), 0.0)
@@ -131,59 +146,154 @@ def shares(
         for place, seconds in each.needs:
             needing[place] += count
             most_busy[place] += count * seconds / servers.get(place, 1) * each.alone
-    contended = [
-        place for place, count in needing.items() if count > servers.get(place, 1) and most_busy[place] >= negligible
-    ]
-    times, weights = _grid([(needing[place], servers.get(place, 1)) for place in contended])
-    axes = {place: times[axis] for axis, place in enumerate(contended)}
-    cycles = {each: _cycle(each, axes) for each in customers}
-    for each, count in customers.items():
-        weights = weights + count * np.log(cycles[each])
-    chances = np.exp(weights - weights.real.max())
-    chances /= chances.sum()
-    rates = {each: float((chances / cycle).sum().real) for each, cycle in cycles.items()}
+    contended = {
+        place: (count, servers.get(place, 1))
+        for place, count in needing.items()
+        if count > servers.get(place, 1) and most_busy[place] >= negligible
+    }
+    for rule in (_rule, _rule_as_one):
+        rules = {place: rule(*crowd) for place, crowd in contended.items()}
+        plan = _plan(customers, rules)
+        if plan.cost <= MOST_NODES:
+            found = _sum_up(customers, rules, plan)
+            break
+    else:
+        found = _approximate(customers, contended)
     loads = dict.fromkeys(needing, IDLE)
     for each, count in customers.items():
+        rate, present = found[each]
         for place, seconds in each.needs:
-            here = chances * axes[place] if place in axes else chances
-            present = count * seconds * float((here / cycles[each]).sum().real)
             # Seen by others as a faster one behind a delay.
             by_all = seconds / servers.get(place, 1)
-            present -= count * rates[each] * (seconds - by_all)
-            loads[place] = loads[place].more(count * rates[each], present, by_all)
-    return Shares(rates, loads)
+            here = present.get(place, rate * seconds) - rate * (seconds - by_all)
+            loads[place] = loads[place].more(count * rate, count * here, by_all)
+    return Shares({each: rate for each, (rate, _) in found.items()}, loads)
+
+
+Found: TypeAlias = dict[Demand, tuple[float, dict[Hashable, float]]]
+"""Of one association of each demand: instances a second, and how many are at each contended place."""
+
+
+class _Plan(NamedTuple):
+    """In which order to sum up."""
+
+    cost: int
+    """Nodes, for all demands together."""
+    outer: list[Hashable]
+    """Places that are summed over last."""
+    groups: list[tuple[list[Hashable], list[Demand]]]
+    """Those who meet at other places too, and where."""
+
+
+def _plan(customers: Mapping[Demand, int], rules: Rules) -> _Plan:
+    """The cheapest order, if places come last that most demands need."""
+    needed = Counter(place for each in customers for place, _ in each.needs if place in rules)
+    order = sorted(rules, key=lambda place: -needed[place])
+    plans = []
+    for split in range(len(order) + 1):
+        groups = _groups(customers, order[split:])
+        each = sum(len(demands) * prod(len(rules[place][0]) for place in places) for places, demands in groups)
+        plans.append(_Plan(each * prod(len(rules[place][0]) for place in order[:split]), order[:split], groups))
+        if plans[-1].cost <= FEW_NODES:
+            break
+    return min(plans, key=lambda plan: plan.cost)
+
+
+def _groups(customers: Mapping[Demand, int], places: list[Hashable]) -> list[tuple[list[Hashable], list[Demand]]]:
+    """Those who meet at these places, directly or through others, and where."""
+    groups: list[tuple[set[Hashable], list[Demand]]] = []
+    for each in customers:
+        here, demands = {place for place, _ in each.needs if place in places}, [each]
+        apart = []
+        for theirs, others in groups:
+            if here.isdisjoint(theirs):
+                apart.append((theirs, others))
+            else:
+                here, demands = here | theirs, others + demands
+        groups = [*apart, (here, demands)]
+    return [([place for place in places if place in here], demands) for here, demands in groups]
+
+
+def _sum_up(customers: Mapping[Demand, int], rules: Rules, plan: _Plan) -> Found:
+    times, outer_weights = _grid(plan.outer, rules)
+    outside = {place: axis[:, None] for place, axis in zip(plan.outer, times, strict=True)}
+    whole, parts = outer_weights, []
+    for places, demands in plan.groups:
+        times, weights = _grid(places, rules)
+        axes = {**outside, **dict(zip(places, times, strict=True))}
+        cycles = {each: _cycle(each, axes) for each in demands}
+        for each, cycle in cycles.items():
+            weights = weights + customers[each] * np.log(cycle)
+        weights = np.broadcast_to(weights, (len(outer_weights), weights.shape[-1]))
+        part = _logarithm_of_sum(weights)
+        whole = whole + part
+        parts.append((axes, cycles, weights, part))
+    total = whole.real.max() + np.log(np.exp(whole - whole.real.max()).sum())
+    found: Found = {}
+    for axes, cycles, weights, part in parts:
+        chances = np.exp((whole - part - total)[:, None] + weights)
+        for each, cycle in cycles.items():
+            share = chances / cycle
+            present = {
+                place: seconds * float((share * axes[place]).sum().real)
+                for place, seconds in each.needs
+                if place in axes
+            }
+            found[each] = float(share.sum().real), present
+    return found
+
+
+def _logarithm_of_sum(weights: Numbers) -> Numbers:
+    """Of all weights in a row, which are given by their logarithms."""
+    most = weights.real.max(axis=1)
+    sums = np.exp(weights - most[:, None]).sum(axis=1)
+    logarithms: Numbers = np.log(np.where(sums == 0, TINY, sums)) + most
+    return logarithms
 
 
 def _cycle(each: Demand, axes: Mapping[Hashable, Numbers]) -> Numbers:
-    cycle: Numbers = np.array([each.think])
+    cycle: Numbers = np.array([[each.think]])
     for place, seconds in each.needs:
         cycle = cycle + seconds * axes.get(place, 1.0)
     return np.where(cycle == 0, TINY, cycle)
 
 
-def _grid(places: list[tuple[int, int]]) -> tuple[Numbers, Numbers]:
-    """Nodes of the product of one quadrature for each place, (places, nodes), and the logarithms of their weights.
+def _approximate(customers: Mapping[Demand, int], contended: Mapping[Hashable, tuple[int, int]]) -> Found:
+    """Schweitzer's and Bard's approximation, with several servers taken for one."""
+    counts = np.array(list(customers.values()), dtype=float)
+    servers = np.array([servers for _, servers in contended.values()], dtype=float)
+    needs = np.array([[dict(each.needs).get(place, 0.0) for place in contended] for each in customers])
+    alone = np.array([1 / each.alone for each in customers])
+    by_all = needs / servers
+    present = needs / alone[:, None]
+    for _ in range(MOST_ROUNDS):
+        before = present
+        waits = by_all * (counts @ present - present)
+        rates = 1 / (alone + waits.sum(axis=1))
+        present = rates[:, None] * (by_all + waits)
+        if abs(present - before).max() < CLOSE:
+            break
+    present += rates[:, None] * (needs - by_all)
+    return {
+        each: (float(rate), dict(zip(contended, map(float, here), strict=True)))
+        for each, rate, here in zip(customers, rates, present, strict=True)
+    }
 
-    ``places`` are how many customers need each, and its servers.
-    """
+
+def _grid(places: list[Hashable], rules: Rules) -> tuple[Numbers, Numbers]:
+    """Nodes of the product of the rules for these places, (places, nodes), and the logarithms of their weights."""
     if not places:
         return np.zeros((0, 1)), np.zeros(1)
-    rules = [_rule(*place) for place in places]
-    if np.prod([len(nodes) for nodes, _ in rules], dtype=float) > MOST_NODES:
-        counts = [size // 2 + 1 for size, _ in places]
-        while np.prod(counts, dtype=float) > MOST_NODES:
-            counts[counts.index(max(counts))] -= 1
-        rules = [_as_one(count, servers) for count, (_, servers) in zip(counts, places, strict=True)]
-    nodes = np.array([axis.ravel() for axis in np.meshgrid(*(rule[0] for rule in rules), indexing="ij")])
-    weights = np.sum([axis.ravel() for axis in np.meshgrid(*(rule[1] for rule in rules), indexing="ij")], axis=0)
-    return nodes, weights
+    times, weights = zip(*(rules[place] for place in places), strict=True)
+    nodes = np.array([axis.ravel() for axis in np.meshgrid(*times, indexing="ij")])
+    return nodes, np.sum([axis.ravel() for axis in np.meshgrid(*weights, indexing="ij")], axis=0)
 
 
 @cache
 def _rule(size: int, servers: int) -> tuple[Numbers, Numbers]:
     """Nodes and logarithms of weights for a place that so many customers need."""
     if servers == 1 or servers > MOST_SERVERS:
-        return _as_one(size // 2 + 1, servers)
+        return _rule_as_one(size, servers)
     nodes, logarithms = np.array(_laguerre(size // 2 + 1)).T
     below = np.arange(servers - 1)
     wrong = 1 - np.array([np.prod(servers / np.arange(number + 1, servers + 1)) for number in below])
@@ -194,9 +304,9 @@ def _rule(size: int, servers: int) -> tuple[Numbers, Numbers]:
 
 
 @cache
-def _as_one(count: int, servers: int) -> tuple[Numbers, Numbers]:
-    """The rule of so many nodes for a place with a single server that is as fast as all, behind a delay."""
-    nodes, logarithms = np.array(_laguerre(count)).T
+def _rule_as_one(size: int, servers: int) -> tuple[Numbers, Numbers]:
+    """The same, if the place were a single server that is as fast as all, behind a delay."""
+    nodes, logarithms = np.array(_laguerre(size // 2 + 1)).T
     return (nodes + servers - 1) / servers, logarithms
 
 

@@ -8,9 +8,10 @@ at the lower ones (PatientName in a STUDY query); keys of a lower level neither 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeAlias
 
-from simlab.network.matching import matches, return_keys, supported_keys, values_of
+from simlab.network.matching import matches, narrowing_keys, return_keys, supported_keys, values_of
 from simlab.network.query import Identifier, Level, Model, Query
 from simlab.network.seam import Answer, Status
 
@@ -67,7 +68,7 @@ WRONG_IDENTIFIER = 0xA900
 """Identifier (or data set) does not match SOP class (PS3.4 tables B.2-1, C.4-1, C.4-2, C.4-3)."""
 
 Candidates: TypeAlias = Callable[[Level, Identifier], Iterable[Identifier]]
-"""Everything held at a level that could match the keys: at least what matches, with the attributes of all levels."""
+"""Everything held at a level that could match the keys: at least what matches, with what the keys ask of all levels."""
 
 
 def down_to(level: Level) -> tuple[Level, ...]:
@@ -78,6 +79,13 @@ def down_to(level: Level) -> tuple[Level, ...]:
 _SUPPORTED: Mapping[Level, Identifier] = {
     level: {keyword: "" for above in down_to(level) for keyword in STORED[above] | COMPUTED[above]} for level in LEVELS
 }
+_ASKED: Mapping[Level, Callable[[Identifier], Identifier]] = {
+    level: partial(supported_keys, supported=supported) for level, supported in _SUPPORTED.items()
+}
+_NARROWING: Mapping[Level, Callable[[Identifier], Identifier]] = {
+    level: partial(narrowing_keys, supported=supported) for level, supported in _SUPPORTED.items()
+}
+"""What a query of a level asks of the attributes: all of it, and what narrows."""
 
 
 def answer(query: Query, candidates: Candidates) -> Answer:
@@ -85,9 +93,10 @@ def answer(query: Query, candidates: Candidates) -> Answer:
     level, refusal = judge_level(query)
     if level is None:
         return Answer((), refusal)
-    keys = supported_keys(query.keys, _SUPPORTED[level])
-    found = tuple(return_keys(query.keys, each) for each in candidates(level, keys) if matches(keys, each))
-    return Answer(found)
+    asked, narrowing = query.read(_ASKED[level]), query.read(_NARROWING[level])
+    return Answer(
+        tuple(return_keys(query.keys, each) for each in candidates(level, asked) if matches(narrowing, each))
+    )
 
 
 def retrieve_keys(query: Query) -> tuple[dict[str, tuple[str, ...]], Status]:

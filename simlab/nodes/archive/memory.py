@@ -7,73 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
-from datetime import datetime
 from itertools import chain
 from typing import NamedTuple, TypeAlias, overload
 
 from simlab.faults import Known
 from simlab.network.matching import has_wildcard, values_of
-from simlab.network.query import Identifier, Level, Query, Value
+from simlab.network.query import STUDY, Identifier, Level, Query
 from simlab.network.seam import Answer, Located
 from simlab.nodes.archive.decisions import described
+from simlab.nodes.archive.held import (
+    HeldSeries,
+    HeldStudy,
+    image_attributes,
+    patient_attributes,
+    series_attributes,
+)
 from simlab.nodes.archive.hierarchy import answer, retrieve_keys
 from simlab.nodes.archive.requests import MemoryRequests
-from simlab.studies.study import InstanceReference, References, Series, Study
+from simlab.studies.study import InstanceReference, References, Study
 
 Changed: TypeAlias = Callable[[str, frozenset[str]], object]
 """Told of a change: of which study, and of what modalities the study is or was."""
 
 
-@dataclass(slots=True)
-class _HeldSeries:
-    """One series as far as it is held."""
-
-    origin: Study
-    """The study value that it first came with, nothing selected."""
-    first_index: int
-    """Flat index of its first instance in ``origin``."""
-    series: Series
-    numbers: range | set[int] = range(0)
-    """Instance numbers held, from 1."""
-
-    @property
-    def whole(self) -> bool:
-        return len(self.numbers) == self.series.instances
-
-    def add(self, indices: Iterable[int]) -> None:
-        if not self.whole:
-            numbers = {*self.numbers, *(index - self.first_index + 1 for index in indices)}
-            self.numbers = numbers if len(numbers) < self.series.instances else range(1, self.series.instances + 1)
-
-    def indices(self) -> Iterator[int]:
-        return (self.first_index + number - 1 for number in sorted(self.numbers))
-
-
-@dataclass(slots=True)
-class _HeldStudy:
-    """One study as far as it is held."""
-
-    series: dict[str, _HeldSeries] = field(default_factory=dict)
-    """By UID, in order of arrival."""
-    origins: list[Study] = field(default_factory=list)
-
-    def origin(self, study: Study) -> Study:
-        """One value for all parts of the same study, so that they can be put together again."""
-        for origin in self.origins:
-            if origin.series == study.series:
-                return origin
-        self.origins.append(study if study.selected is None else replace(study, selected=None))
-        return self.origins[-1]
-
-    def modalities(self) -> frozenset[str]:
-        return frozenset(held.series.modality for held in self.series.values())
-
-
 class _Place(NamedTuple):
     """Where an instance is."""
 
-    held: _HeldSeries
+    held: HeldSeries
     number: int
 
 
@@ -107,12 +67,12 @@ class MemoryHoldings:
     def __init__(self, changed: Changed = lambda *_: None) -> None:
         self.requests = MemoryRequests()
         self._changed = changed
-        self._studies: dict[str, _HeldStudy] = {}
+        self._studies: dict[str, HeldStudy] = {}
         """By UID, in order of arrival."""
         self._studies_of_patient: dict[str, list[str]] = {}
         self._places: dict[str, _Place] = {}
         """By SOP Instance UID. Filled when one is first asked for without its study, since UIDs cost time."""
-        self._unplaced: dict[str, _HeldSeries] = {}
+        self._unplaced: dict[str, HeldSeries] = {}
         """By UID: series whose instances are not there yet."""
 
     def take(self, study: Study) -> None:
@@ -120,7 +80,7 @@ class MemoryHoldings:
         if study.count == 0:
             return
         if study.uid not in self._studies:
-            self._studies[study.uid] = _HeldStudy()
+            self._studies[study.uid] = HeldStudy()
             self._studies_of_patient.setdefault(study.order.patient.id, []).append(study.uid)
         holding = self._studies[study.uid]
         origin = holding.origin(study)
@@ -132,7 +92,7 @@ class MemoryHoldings:
             if taken:
                 held = holding.series.get(series.uid)
                 if held is None:
-                    held = holding.series[series.uid] = _HeldSeries(origin, first_index, series)
+                    held = holding.series[series.uid] = HeldSeries(origin, first_index, series)
                     self._unplaced[series.uid] = held
                 if len(taken) == series.instances:
                     held.numbers = range(1, series.instances + 1)
@@ -147,7 +107,10 @@ class MemoryHoldings:
 
     def search(self, query: Query) -> Answer:
         """Answer a C-FIND (see :mod:`simlab.nodes.archive.hierarchy`)."""
-        return answer(query, self._candidates)
+        if query.among is None:
+            return answer(query, self._candidates)
+        among: Identifier = {STUDY: query.among}
+        return answer(query, lambda level, keys: self._candidates(level, {**keys, **among}))
 
     def locate(self, query: Query) -> Located:
         """The instances that a C-MOVE or C-GET asks for; none if nothing is held under its unique keys."""
@@ -155,7 +118,7 @@ class MemoryHoldings:
         if not keys:
             return Located((), status)
         of_series = keys.get("SeriesInstanceUID")
-        origins: dict[int, list[_HeldSeries]] = {}
+        origins: dict[int, list[HeldSeries]] = {}
         for uid in self._narrowed(keys):
             for held in self._studies[uid].series.values():
                 if of_series is None or held.series.uid in of_series:
@@ -215,7 +178,7 @@ class MemoryHoldings:
         for study, modalities in lost.items():
             self._changed(study, modalities)
 
-    def _forget_series(self, held: _HeldSeries) -> None:
+    def _forget_series(self, held: HeldSeries) -> None:
         study = held.origin.uid
         if self._unplaced.pop(held.series.uid, None) is None:
             for number in range(1, held.series.instances + 1):
@@ -259,7 +222,7 @@ class MemoryHoldings:
         if not isinstance(references, References):
             yield from ((reference, self._place(reference.sop_instance)) for reference in references)
             return
-        study, holding = references.study, self._studies.get(references.study.uid, _HeldStudy())
+        study, holding = references.study, self._studies.get(references.study.uid, HeldStudy())
         for reference, index in zip(references, study.indices, strict=True):
             series, number = study.locate(index)
             held = holding.series.get(series.uid)
@@ -294,17 +257,17 @@ class MemoryHoldings:
             yield from self._patients(keys)
             return
         for uid in self._narrowed(keys):
-            study = self._study_attributes(uid)
+            study = self._studies[uid].attributes(keys)
             if level is Level.STUDY:
                 yield study
                 continue
             for held in self._studies[uid].series.values():
-                series = study | _series_attributes(held)
+                series = study | series_attributes(held, keys)
                 if level is Level.SERIES:
                     yield series
                     continue
                 for number in sorted(held.numbers):
-                    yield series | _image_attributes(held, number)
+                    yield series | image_attributes(held, number)
 
     def _patients(self, keys: Identifier) -> Iterator[Identifier]:
         narrowed = set(self._narrowed({"PatientID": keys.get("PatientID", "")}))
@@ -312,71 +275,16 @@ class MemoryHoldings:
             if narrowed.isdisjoint(studies):
                 continue
             series = [held for uid in studies for held in self._studies[uid].series.values()]
-            yield _patient_attributes(series[0].origin) | {
+            yield patient_attributes(series[0].origin.order.patient, keys) | {
                 "NumberOfPatientRelatedStudies": str(len(studies)),
                 "NumberOfPatientRelatedSeries": str(len(series)),
                 "NumberOfPatientRelatedInstances": str(sum(len(held.numbers) for held in series)),
             }
 
-    def _study_attributes(self, uid: str) -> dict[str, Value]:
-        series = self._studies[uid].series.values()
-        origin = next(iter(series)).origin
-        order = origin.order
-        return _patient_attributes(origin) | {
-            "StudyInstanceUID": uid,
-            "StudyDate": _date(origin.started),
-            "StudyTime": _time(origin.started),
-            "AccessionNumber": order.accession,
-            "StudyDescription": order.description,
-            "ReferringPhysicianName": order.referring_physician,
-            "ModalitiesInStudy": tuple(sorted({held.series.modality for held in series})),
-            "SOPClassesInStudy": tuple(sorted({held.series.sop_class for held in series})),
-            "NumberOfStudyRelatedSeries": str(len(series)),
-            "NumberOfStudyRelatedInstances": str(sum(len(held.numbers) for held in series)),
-        }
 
-
-def _selection(series: Sequence[_HeldSeries]) -> Study:
+def _selection(series: Sequence[HeldSeries]) -> Study:
     """What is held of some series that came in one study value."""
     origin = series[0].origin
     if sum(len(held.numbers) for held in series) == origin.total:
         return origin
     return origin.select(sorted(chain.from_iterable(held.indices() for held in series)))
-
-
-def _patient_attributes(study: Study) -> dict[str, Value]:
-    patient = study.order.patient
-    return {
-        "PatientName": patient.name,
-        "PatientID": patient.id,
-        "PatientBirthDate": patient.birth_date.isoformat().replace("-", ""),
-        "PatientSex": patient.sex,
-    }
-
-
-def _series_attributes(held: _HeldSeries) -> dict[str, Value]:
-    return {
-        "SeriesInstanceUID": held.series.uid,
-        "SeriesNumber": str(held.series.number),
-        "Modality": held.series.modality,
-        "SeriesDescription": held.series.description,
-        "SeriesDate": _date(held.origin.started),
-        "SeriesTime": _time(held.origin.started),
-        "NumberOfSeriesRelatedInstances": str(len(held.numbers)),
-    }
-
-
-def _image_attributes(held: _HeldSeries, number: int) -> dict[str, Value]:
-    return {
-        "SOPClassUID": held.series.sop_class,
-        "SOPInstanceUID": held.series.instance_uid(number),
-        "InstanceNumber": str(number),
-    }
-
-
-def _date(moment: datetime) -> str:
-    return f"{moment:%Y%m%d}"
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%H%M%S}"

@@ -46,7 +46,8 @@ def run(node: Node, archive: HoldsInstances) -> Generator[Event, Any, None]:
 
 def report(node: Node, holdings: Holdings, accepted: Accepted, how: Reporting) -> Generator[Event, Any, None]:
     """Report on one request. It is owed until the report has been delivered, or given up."""
-    yield node.protocol(how.delay)
+    if how.delay:
+        yield node.protocol(how.delay)
     request, fault = accepted.request, HONEST
     if node.faults.concern("commitment"):
         fault = node.faults.of_report(request.requester, holdings.describe(request.references))
@@ -54,8 +55,9 @@ def report(node: Node, holdings: Holdings, accepted: Accepted, how: Reporting) -
     true = truth(holdings, accepted)
     told, study = misreport(true, fault), study_of(holdings, true)
     for copies in told.rounds:
-        deliveries = (deliver(node, accepted, told, how, study) for _ in range(copies))
-        yield node.env.all_of([node.env.process(delivery) for delivery in deliveries])
+        others = [node.env.process(deliver(node, accepted, told, how, study)) for _ in range(1, copies)]
+        yield from deliver(node, accepted, told, how, study)
+        yield from others
     holdings.forget(told.forgotten)
     holdings.requests.done(accepted)
 

@@ -86,6 +86,8 @@ def judge(
     """
     if report is None:
         return Judgement(send=asked if policy.resend == "study" else NONE, ask=asked)
+    if not report.failed and as_set(report.stored) == asked:
+        return Judgement(safe=asked)
     reasons = {reference: reason for reference, reason in report.failed if reference in asked}
     safe = (asked & as_set(report.stored)) - frozenset(reasons)
     found = Judgement(
@@ -218,7 +220,8 @@ class Commitment:
             return None
         transaction.reported = True
         judgement = judge(transaction.asked, report, self._policy, self._waited)
-        judgement = replace(judgement, missing=judgement.missing - transaction.sent_since)
+        if judgement.missing:
+            judgement = replace(judgement, missing=judgement.missing - transaction.sent_since)
         judgement = judgement if copy else without_copy(judgement)
         self._waited = {reference: self._waited.get(reference, 0) + 1 for reference in judgement.later}
         self._take(transaction, judgement)

@@ -42,5 +42,6 @@ def order_from(item: Identifier, now: datetime, station: str, modality: str, pro
     if status not in CAN_BEGIN:
         return None
     order = order_from_item(item, scheduled=now, station=station)
-    order = replace(order, protocol=order.protocol or protocol, modality=modality)
+    if not order.protocol or order.modality != modality:
+        order = replace(order, protocol=order.protocol or protocol, modality=modality)
     return order if order.protocol else None

@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from simpy import Event, Resource
+from simpy import Event
 
 from simlab.network.query import Poll
 from simlab.network.seam import CommitmentReport, Found, Made, Outcome, Trouble
@@ -32,6 +32,7 @@ from simlab.nodes.modality.spec import ModalitySpec
 from simlab.nodes.modality.steps import completed_step, created_step, discontinued_step
 from simlab.nodes.node import Node
 from simlab.nodes.options import store_options
+from simlab.nodes.queues import Turns
 from simlab.studies.protocols import exam_seconds, get_protocol, plan_study
 from simlab.studies.study import Study
 from simlab.studies.uids import derive_uid
@@ -56,7 +57,7 @@ class Copy:
     def __init__(self, node: Node, study: Study) -> None:
         self.study = study
         self.there = True
-        self.in_use = Resource(node.env)
+        self.in_use = Turns(node.env)
 
 
 class Talk:
@@ -111,8 +112,8 @@ class Scanner:
         self._worklist = Poll(worklist_query(self.spec.ae_title, self.spec.modality), self.spec.poll)
         self._taken: set[str] = set()
         self._space = Space(self.spec.local_disk)
-        self._freed = node.env.event()
-        """Succeeds when a study is deleted, and is then replaced."""
+        self._freed: Event | None = None
+        """Succeeds when a study is deleted, if that is waited for."""
         self._talks: dict[str, Talk] = {}
         """By Transaction UID, until all of it is closed: a report may be late by any time."""
         self._closed: dict[str, str] = {}
@@ -143,6 +144,7 @@ class Scanner:
         if not self._space.fits(study):
             self.node.remark("halt", "", self._space.why_not(study), study=study.uid)
             while not self._space.fits(study):
+                self._freed = self.node.env.event()
                 yield self._freed
             self.node.remark("resume", "", f"room on the local disk: {self._space.told()}", study=study.uid)
         self._space.take(study)
@@ -159,9 +161,10 @@ class Scanner:
             )
         acquisition = node.clinical(exam_seconds(node.draws, order, get_protocol(order.protocol)))
         made = network.make(node.name, study)
-        yield acquisition & made
+        yield acquisition
+        kept: Made = yield made
         node.milestone("acquired", study.uid)
-        node.env.process(self.deliver(cast("Made", made.value), step))
+        node.env.process(self.deliver(kept, step))
 
     def deliver(self, made: Made, step: str) -> Steps:
         """Store, complete the step, see the study safe, and delete the local copy when it may go."""
@@ -185,13 +188,14 @@ class Scanner:
     def delete(self, copy: Copy) -> Steps:
         """Delete the local copy of a study, once its time of grace is over."""
         yield self.node.protocol(self.spec.grace)
-        with copy.in_use.request() as alone:
-            yield alone
-            copy.there = False
-            yield self.node.network.discard(self.node.name, copy.study.uid)
+        yield from copy.in_use.turn()
+        copy.there = False
+        yield self.node.network.discard(self.node.name, copy.study.uid)
+        copy.in_use.over()
         self._space.free(copy.study)
-        freed, self._freed = self._freed, self.node.env.event()
-        freed.succeed()
+        if self._freed is not None:
+            freed, self._freed = self._freed, None
+            freed.succeed()
 
     def store(self, study: Study) -> Steps:
         """Store the selected instances; what failed is tried again, unless its status says that this is in vain.
@@ -247,7 +251,7 @@ class Scanner:
         """Ask for commitment until every instance is safe; ends when they are."""
         node, copy = self.node, talk.copy
         for attempt in range(self.spec.attempts):
-            if attempt:
+            if attempt and not talk.settled.triggered:
                 yield self.backed_off(attempt) | talk.settled
                 yield from self.send_again(talk)
             if talk.settled.triggered:
@@ -264,10 +268,10 @@ class Scanner:
     def send_again(self, talk: Talk) -> Steps:
         """Send what the policy has sent again, if there is still a copy of it."""
         copy = talk.copy
-        with copy.in_use.request() as turn:
-            yield turn
-            if copy.there and talk.commitment.send:
-                yield from self.store(copy.study.select_references(talk.commitment.sending()))
+        yield from copy.in_use.turn()
+        if copy.there and talk.commitment.send:
+            yield from self.store(copy.study.select_references(talk.commitment.sending()))
+        copy.in_use.over()
 
     def ask(self, talk: Talk, attempt: int) -> Steps:
         """One transaction: ends when it is reported on, when nothing is left to ask for, or in good time."""
@@ -281,7 +285,7 @@ class Scanner:
             node.name, talk.archive, transaction, wanted, hold=self.spec.hold
         )
         if outcome.ok:
-            yield reported | talk.settled | node.protocol(self.spec.commit_timeout)
+            yield node.env.any_of((reported, talk.settled, node.protocol(self.spec.commit_timeout)))
         if not reported.triggered:
             talk.commitment.unanswered(transaction)
 

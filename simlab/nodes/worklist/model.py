@@ -22,7 +22,7 @@ class WorklistModel(WorklistState, VirtualHalf):
     def watch(self, query: Query) -> Watch:
         """Tell of orders for the stations that are asked for."""
         watch = Watch()
-        for station in stations_of(query) or (None,):
+        for station in query.read(stations_of) or (None,):
             self._watches.setdefault(station, []).append(watch)
         return watch
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from enum import Enum
 
-from simlab.network.matching import has_wildcard, matches, return_keys, supported_keys, values_of
+from simlab.network.matching import has_wildcard, matches, narrowing_keys, return_keys, values_of
 from simlab.network.query import Identifier, Model, Query
 from simlab.network.seam import Answer, Status
-from simlab.network.worklist_items import worklist_item
-from simlab.studies.study import Order
+from simlab.network.worklist_items import UNKNOWN_BIRTH_DATE, with_status, worklist_item
+from simlab.studies.study import Order, Patient
 
 STATION = "ScheduledStationAETitle"
 
@@ -84,10 +85,8 @@ class OrderBook:
         if query.model is not Model.WORKLIST:
             return Answer((), _WRONG_IDENTIFIER)
         with self._lock:
-            items = tuple(map(self._item, self._steps_for(stations_of(query))))
-        if not items:
-            return Answer(())
-        keys = supported_keys(query.keys, _supported(items[0]))  # all of them have the same attributes
+            items = tuple(map(self._item, self._steps_for(query.read(stations_of), query.among)))
+        keys = query.read(_narrowing)
         return Answer(tuple(return_keys(query.keys, item) for item in items if matches(keys, item)))
 
     def find(self, study_uid: str, step_id: str) -> Order | None:
@@ -108,7 +107,9 @@ class OrderBook:
             if status.final:
                 del self._shown[order.station][step]
             else:
-                self._shown[order.station][step] = None
+                shown = self._shown[order.station]
+                item = shown[step]
+                shown[step] = None if item is None else with_status(item, status.value)
         if not status.final:
             self._changed(order)
 
@@ -124,12 +125,17 @@ class OrderBook:
         """Orders whose step was discontinued."""
         return self._having({StepStatus.DISCONTINUED})
 
-    def _steps_for(self, stations: Collection[str] | None) -> Iterable[tuple[str, str]]:
-        """Steps on the worklists of these stations, or of all, in the order of ordering."""
+    def _steps_for(
+        self, stations: Collection[str] | None, studies: Collection[str] | None
+    ) -> Iterable[tuple[str, str]]:
+        """Steps on the worklists of these stations, and of these studies, in the order of ordering; None: of all."""
+        steps: Iterable[tuple[str, str]]
         if stations is not None and len(stations) == 1:
             (station,) = stations
-            return self._shown.get(station, {})
-        return (step for step, order in self._orders.items() if step in self._shown[order.station])
+            steps = self._shown.get(station, {})
+        else:
+            steps = (step for step, order in self._orders.items() if step in self._shown[order.station])
+        return steps if studies is None else (step for step in steps if step[0] in studies)
 
     def _item(self, step: tuple[str, str]) -> Identifier:
         order = self._orders[step]
@@ -144,11 +150,11 @@ class OrderBook:
             return tuple(order for step, order in self._orders.items() if self._statuses[step] in statuses)
 
 
-def stations_of(query: Query) -> frozenset[str] | None:
-    """AE titles of the stations that a worklist query is about; None if it is about any."""
-    steps = query.keys.get("ScheduledProcedureStepSequence", ())
-    keys = (step.get(STATION, "") for step in steps if not isinstance(step, str))
-    stations = {title for key in keys for title in values_of(STATION, key)}
+def stations_of(keys: Identifier) -> frozenset[str] | None:
+    """AE titles of the stations that a worklist query with these keys is about; None if it is about any."""
+    steps = keys.get("ScheduledProcedureStepSequence", ())
+    titles = (step.get(STATION, "") for step in steps if not isinstance(step, str))
+    stations = {title for key in titles for title in values_of(STATION, key)}
     return None if not stations or any(map(has_wildcard, stations)) else frozenset(stations)
 
 
@@ -157,12 +163,12 @@ def _step(order: Order) -> tuple[str, str]:
     return order.study_uid, order.step_id
 
 
-def _supported(item: Identifier) -> Identifier:
-    """The keys that the worklist matches on: those of its items, and within code sequences whatever is asked."""
-    steps = item["ScheduledProcedureStepSequence"]
-    step = next(part for part in steps if not isinstance(part, str))
-    return {
-        **item,
-        "RequestedProcedureCodeSequence": (),
-        "ScheduledProcedureStepSequence": ({**step, "ScheduledProtocolCodeSequence": ()},),
-    }
+_ITEM = worklist_item(
+    Order(0, "", "", "", Patient("", "", UNKNOWN_BIRTH_DATE, ""), "", "", "", "", scheduled=datetime.min)
+)
+"""All items have the same attributes. Those of its code sequences, which it has none of, may be anything."""
+
+
+def _narrowing(keys: Identifier) -> Identifier:
+    """The keys that narrow: of those of the items, and within code sequences whatever is asked."""
+    return narrowing_keys(keys, _ITEM)

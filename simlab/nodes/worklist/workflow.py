@@ -30,7 +30,7 @@ class Expected(NamedTuple):
 
 def run(node: Node, desk: WorklistState) -> Generator[Event, Any, None]:
     """Place an order whenever a patient arrives, until the duration is over."""
-    number, now = 0, 0.0
+    scheduling, number, now = Scheduling(node, desk.orders), 0, 0.0
     for expected in expectations(node):
         arrival = expected.arrival
         yield node.clinical(arrival.seconds - now)
@@ -39,7 +39,7 @@ def run(node: Node, desk: WorklistState) -> Generator[Event, Any, None]:
             return
         if arrival.shows:
             number += 1
-            place(node, desk.orders, number, expected)
+            scheduling.place(number, expected)
         else:
             node.remark("no-show", arrival.scanner, "nobody came for an appointment")
 
@@ -69,25 +69,40 @@ def _expected(node: Node, key: str, source: OrdersSpec | AppointmentsSpec) -> It
     return (Expected(arrival, source) for arrival in arrivals)
 
 
-def place(node: Node, book: OrderBook, number: int, expected: Expected) -> None:
-    """Place order ``number``: all of it follows from the seed, the arrival, and the orders before it."""
-    arrival, source = expected
-    protocol = get_protocol(node.draws.weighted("protocol", arrival.entity, source.mix))
-    scheduled = node.topology.epoch + timedelta(seconds=arrival.scheduled)
-    order = make_order(
-        node.draws,
-        number,
-        protocol=protocol.name,
-        station="",
-        scheduled=scheduled.replace(microsecond=0),  # a worklist shows whole seconds
-        run_id=node.run_id,
-        book=f"{node.topology.name} {node.name}",
-        letter=book_letter(node),
-    )
-    among = (arrival.scanner,) if arrival.scanner else source.scanners and tuple(_replicas(node, source.scanners))
-    order = replace(order, station=assign_station(order.modality, stations(node, among), book.workload))
-    book.add(order, exam_seconds(node.draws, order, protocol))
-    node.milestone("ordered", order.study_uid, f"{order.accession} {order.protocol}")
+class Scheduling:
+    """Places orders: all of each follows from the seed, the arrival, and the orders before it."""
+
+    def __init__(self, node: Node, book: OrderBook) -> None:
+        self._node = node
+        self._book = book
+        self._letter = book_letter(node)
+        self._stations: dict[tuple[str, tuple[str, ...] | None], dict[str, str]] = {}
+        """AE title to modality of the stations that a step can be given to, by scanner booked and scanners named."""
+
+    def place(self, number: int, expected: Expected) -> None:
+        """Place order ``number``."""
+        node, (arrival, source) = self._node, expected
+        protocol = get_protocol(node.draws.weighted("protocol", arrival.entity, source.mix))
+        scheduled = node.topology.epoch + timedelta(seconds=arrival.scheduled)
+        order = make_order(
+            node.draws,
+            number,
+            protocol=protocol.name,
+            station=assign_station(protocol.modality, self._stations_for(expected), self._book.workload),
+            scheduled=scheduled.replace(microsecond=0),  # a worklist shows whole seconds
+            run_id=node.run_id,
+            book=f"{node.topology.name} {node.name}",
+            letter=self._letter,
+        )
+        self._book.add(order, exam_seconds(node.draws, order, protocol))
+        node.milestone("ordered", order.study_uid, f"{order.accession} {order.protocol}")
+
+    def _stations_for(self, expected: Expected) -> dict[str, str]:
+        booked, named = key = expected.arrival.scanner, expected.source.scanners
+        if key not in self._stations:
+            among = (booked,) if booked else named and tuple(_replicas(self._node, named))
+            self._stations[key] = stations(self._node, among)
+        return self._stations[key]
 
 
 def _replicas(node: Node, names: Collection[str]) -> Iterator[str]:

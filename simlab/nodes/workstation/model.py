@@ -14,6 +14,8 @@ from simlab.studies.key_objects import plan_key_objects
 from simlab.studies.reformat import plan_reformat
 from simlab.studies.study import Study
 
+_PLANS = {REFORMAT: plan_reformat, KEY_OBJECTS: plan_key_objects}
+
 
 class WorkstationModel(VirtualHalf):
     """Plans what the live half would make of the pixels."""
@@ -35,7 +37,7 @@ class WorkstationModel(VirtualHalf):
         study = self._received.get(study_uid)
         if study is None:
             return None
-        planned = {REFORMAT: plan_reformat, KEY_OBJECTS: plan_key_objects}[recipe](study)
+        planned = _PLANS[recipe](study)
         return None if planned is None else replace(study, series=(planned,), selected=None)
 
     def discard(self, study_uid: str) -> int:

@@ -10,7 +10,6 @@ from collections.abc import Generator, Iterator, Sequence
 from math import inf
 from typing import Any, cast
 
-import simpy
 from simpy import Event
 
 from simlab.network.query import Identifier, Level, Poll, Query
@@ -19,6 +18,7 @@ from simlab.network.stored import Stored
 from simlab.nodes.calendar import seconds_until_open
 from simlab.nodes.node import Node
 from simlab.nodes.options import store_options
+from simlab.nodes.queues import Turns
 from simlab.nodes.workstation.recipes import KEY_OBJECTS, REFORMAT
 from simlab.nodes.workstation.spec import WorkstationSpec
 
@@ -55,7 +55,7 @@ class Reader:
         """What is read, being read, or not ours to read is left alone."""
         self._growing: dict[str, float] = {}
         """Study UID to the run second of the query since which the study has not changed."""
-        self._people = simpy.Resource(node.env, capacity=self.spec.people)
+        self._people = Turns(node.env, self.spec.people)
 
     def open(self) -> Steps:
         """Note what the archive held before."""
@@ -94,26 +94,31 @@ class Reader:
         return told <= {""} or not told.isdisjoint(self.spec.reads)
 
     def read(self, uid: str) -> Steps:
+        """Read a study as soon as somebody has time for it."""
+        yield from self._people.turn()
+        yield from self.work_on(uid)
+        self._people.over()
+
+    def work_on(self, uid: str) -> Steps:
         """Retrieve, reconstruct, mark key images, store both, and read."""
         node, network = self.node, self.node.network
-        with self._people.request() as turn:
-            yield turn
-            yield node.clinical(seconds_until_open(node.scenario_time(), self.spec.open, self.spec.days))
-            query = Query({"StudyInstanceUID": uid}, level=Level.STUDY)
-            retrieved: Retrieved = yield network.move(node.name, self.spec.archive, query, node.name, study=uid)
-            if not retrieved.ok or retrieved.failed:
-                node.milestone("failed", uid, f"not retrieved: {retrieved.failed} instances failed")
+        if closed := seconds_until_open(node.scenario_time(), self.spec.open, self.spec.days):
+            yield node.clinical(closed)
+        query = Query({"StudyInstanceUID": uid}, level=Level.STUDY)
+        retrieved: Retrieved = yield network.move(node.name, self.spec.archive, query, node.name, study=uid)
+        if not retrieved.ok or retrieved.failed:
+            node.milestone("failed", uid, f"not retrieved: {retrieved.failed} instances failed")
+            return
+        for recipe in (REFORMAT, KEY_OBJECTS) if self.spec.key_images else (REFORMAT,):
+            derived: Made = yield network.derive(node.name, uid, recipe)
+            if derived.study is None:
+                node.milestone("failed", uid, f"{recipe}: {derived.comment}")
                 return
-            for recipe in (REFORMAT, KEY_OBJECTS) if self.spec.key_images else (REFORMAT,):
-                derived: Made = yield network.derive(node.name, uid, recipe)
-                if derived.study is None:
-                    node.milestone("failed", uid, f"{recipe}: {derived.comment}")
-                    return
-                stored: Stored = yield network.store(node.name, self.spec.archive, derived.study, self._options)
-                if not stored.ok:
-                    node.milestone("failed", uid, f"{recipe} was not stored: {stored.comment}")
-                    return
-            node.milestone("reconstructed", uid)
-            yield node.clinical(self.spec.reading)
-            node.milestone("read", uid)
-            yield network.discard(node.name, uid)
+            stored: Stored = yield network.store(node.name, self.spec.archive, derived.study, self._options)
+            if not stored.ok:
+                node.milestone("failed", uid, f"{recipe} was not stored: {stored.comment}")
+                return
+        node.milestone("reconstructed", uid)
+        yield node.clinical(self.spec.reading)
+        node.milestone("read", uid)
+        yield network.discard(node.name, uid)
