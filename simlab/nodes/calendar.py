@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated
 
@@ -68,6 +69,7 @@ def parse_span(text: str) -> tuple[int, int]:
     return start, end
 
 
+@lru_cache
 def parse_opening(text: str) -> tuple[int, int]:
     """Return the minutes of the day at which opening hours begin and end. Raises ValueError."""
     start, end = parse_span(text)
@@ -76,6 +78,7 @@ def parse_opening(text: str) -> tuple[int, int]:
     return start, end
 
 
+@lru_cache
 def parse_days(text: str) -> tuple[int, ...]:
     """Return the days of "mon-fri, sun", from 0 for Monday, each once and in the order of the week.
 

@@ -34,6 +34,7 @@ GIVEN_NAMES = {
         *("Oscar", "Paul", "Pedro", "Samuel", "Tomas", "Viktor", "Wei"),
     ),
 }
+MIDDLE_NAMES = {sex: ("", *names) for sex, names in GIVEN_NAMES.items()}
 PHYSICIANS = ("Adler^Ruth^^Dr", "Brandt^Tom^^Dr", "Lindqvist^Maja^^Dr", "Moretti^Paolo^^Dr", "Osei^Grace^^Dr")
 
 YOUNGEST_BIRTH, OLDEST_BIRTH = date(2006, 12, 31), date(1932, 1, 1)
@@ -47,7 +48,7 @@ def make_patient(draws: Draws, entity: object, run_id: str = "") -> Patient:
     sex = draws.weighted("patient sex", key, {"F": 0.51, "M": 0.49})
     family = draws.choice("family name", key, FAMILY_NAMES)
     given = draws.choice("given name", key, GIVEN_NAMES[sex])
-    middle = draws.choice("middle name", key, ("", *GIVEN_NAMES[sex]))
+    middle = draws.choice("middle name", key, MIDDLE_NAMES[sex])
     days = int(draws.uniform("birth date", key, 0, (YOUNGEST_BIRTH - OLDEST_BIRTH).days))
     # A hash and not a count: two scenarios that share an archive must not share its patients.
     digest = hashlib.blake2b(f"{draws.seed}:{key}".encode(), digest_size=6).hexdigest().upper()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +72,12 @@ def source_plan(study: Study) -> SeriesPlan | None:
     """The plan of the series that is reformatted: the first axial one that was acquired; None if there is none."""
     if not study.order.protocol:
         return None
-    acquired = {series.number for series in study.series}
-    plans = get_protocol(study.order.protocol).series
+    return _source_plan(study.order.protocol, tuple(series.number for series in study.series))
+
+
+@lru_cache
+def _source_plan(protocol: str, acquired: tuple[int, ...]) -> SeriesPlan | None:
+    plans = get_protocol(protocol).series
     return next((p for p in plans if p.orientation is Orientation.AXIAL and p.number in acquired), None)
 
 

@@ -106,7 +106,7 @@ class Study:
         """Number of selected instances."""
         return self.total if self.selected is None else len(self.selected)
 
-    @property
+    @cached_property
     def nominal_bytes(self) -> int:
         """About how many bytes the selected instances have when encoded without compression."""
         if self.selected is None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from network.virtual_trains import CT, KINDS, MR, Poisson, RelayedTrains, SharedTrains, path_between
 from simlab.network.link import lane
-from simlab.network.link.settings import WIRE
+from simlab.network.link.settings import LEAST_QUEUE, WIRE
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.path import MESSAGE_BYTES, Freight
 from simlab.network.virtual.sharing import Demand
@@ -173,10 +173,10 @@ def test_trains_over_two_lines_meet_at_the_archive(env, traffic):
 # ---- many trains
 
 
-def compare(mix, relayed, p50, p95):
+def compare(mix, relayed, p50, p95, *, kinds=("", *KINDS), queue=0):
     """Hold the quantiles of train times against each other: of all trains, and of each kind."""
-    shared = mix.shared()
-    for kind in ("", *KINDS):
+    shared = mix.shared(queue)
+    for kind in kinds:
         chosen = [place for place, (_, each) in enumerate(mix.trains) if kind in ("", each)]
         was, expected = (quantiles([times[place] for place in chosen], n=20) for times in (shared, relayed))
         print(f"{kind or 'all'}: p50 {was[9] / expected[9]:.3f}, p95 {was[18] / expected[18]:.3f}", end="  ")
@@ -205,3 +205,27 @@ def test_with_a_queue_and_cubic_the_rates_are_nearly_right(seed, coarse_chunks):
     """What comes first then has the queue to itself, and what is lost has to be sent again: the rates know neither."""
     mix = Poisson(seed, 1500.0)
     compare(mix, mix.relayed(), p50=0.08, p95=0.08)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_in_a_queue_trains_fall_into_step(seed, coarse_chunks):
+    """As a link has one unless told otherwise; work varies little, as it does live."""
+    mix = Poisson(seed, 1000.0)
+    compare(mix, mix.relayed(cv=0.2, congestion="ideal"), p50=0.07, p95=0.07, kinds=("",), queue=LEAST_QUEUE)
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+@pytest.mark.parametrize(("size", "instances"), [CT, MR])
+def test_trains_that_are_all_alike_hardly_wait(size, instances, count):
+    relayed = RelayedTrains(12.5e6, 0.02, congestion="ideal")
+    shared = {queue: SharedTrains(12.5e6, 0.02, queue=queue) for queue in (0, LEAST_QUEUE)}
+    for _ in range(count):
+        relayed.send(0.0, size + MESSAGE_BYTES, instances // 5, lambda: 0.004)
+        for trains in shared.values():
+            trains.send(0.0, size, instances // 5, 0.004)
+    was = max(relayed.run())
+    in_turns, in_step = (max(trains.run()) for trains in shared.values())
+    assert in_step == pytest.approx(was, rel=0.05)
+    assert abs(in_step - was) <= abs(in_turns - was) + 0.01 * was

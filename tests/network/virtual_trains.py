@@ -105,9 +105,9 @@ def path_between(env, round_trip, line=None, *, window=4 * 2**20, asking=0.0, se
 class SharedTrains:
     """The same trains at the rates of the virtual world, which knows the mean work only."""
 
-    def __init__(self, bandwidth, round_trip, *, window=4 * 2**20):
+    def __init__(self, bandwidth, round_trip, *, window=4 * 2**20, queue=0):
         self.env = simpy.Environment()
-        self.line = SharedLine(self.env, bandwidth)
+        self.line = SharedLine(self.env, bandwidth, queue)
         self.traffic = Traffic(self.env)
         self.round_trip, self.window = round_trip, window
         self.times = []
@@ -156,15 +156,16 @@ class Poisson:
                 self.trains.append((now, kind))
                 now += draws.expovariate(1 / gap)
 
-    def relayed(self, **settings):
-        """Seconds that each train takes over the relay's link; work varies with a coefficient of variation of 0.5."""
+    def relayed(self, *, cv=0.5, **settings):
+        """Seconds that each train takes over the relay's link; work varies with a coefficient of variation."""
         relayed, draws = RelayedTrains(self.BANDWIDTH, self.ROUND_TRIP, **settings), random.Random(1)
+        shape = cv**-2
         for at, kind in self.trains:
-            relayed.send(at, *KINDS[kind], lambda mean=self.work[kind]: draws.gammavariate(4, mean / 4))
+            relayed.send(at, *KINDS[kind], lambda mean=self.work[kind]: draws.gammavariate(shape, mean / shape))
         return relayed.run()
 
-    def shared(self):
-        shared = SharedTrains(self.BANDWIDTH, self.ROUND_TRIP)
+    def shared(self, queue=0):
+        shared = SharedTrains(self.BANDWIDTH, self.ROUND_TRIP, queue=queue)
         for at, kind in self.trains:
             shared.send(at, *KINDS[kind], self.work[kind])
         return shared.run()

@@ -15,6 +15,7 @@ class SharedLine(Shared):
         """``bandwidth`` is in IP bytes per second; so many of them may ``queue``, first come, first served."""
         super().__init__(env)
         self._queue = queue / bandwidth
+        self.queues = queue > 0
         self.bandwidth = bandwidth
         self.connections = 0
         """Associations that were requested in this direction."""

@@ -17,8 +17,9 @@ and a customer of class c completes G(N - 1_c) / G(N) / N_c instances a second, 
 under that integrand; the mean of s_cr t_r over the same is how much of it is at r. In each t_r the integrand is
 a polynomial under exp(-t_r), which Gauss-Laguerre quadrature of N_r/2 + 1 nodes gets exactly, if N_r customers need r.
 So this is exact mean-value analysis without its recursion. Who needs a place that nobody else needs has it as a delay.
-Given the t of places that many need, those who do not meet elsewhere are independent; so each such group is summed up
-by itself.
+Given the t of a place, those who do not meet elsewhere are independent, so each such group is summed up by itself: over
+the place that most of them need last, given its t over the next, and so on (a relative of tree convolution, Lam and
+Lien 1983).
 
 A place of c servers alike works on c instances at a time, so that n of them there count for 1 / product of min(i, c)
 over i to n, where one server counts for 1. All that the integral does for a place is to turn t^n into n!; so any rule
@@ -29,9 +30,9 @@ more customers than servers need the place, it is a delay.
 
 Where that would lose too many digits, or be too many points, a place with c servers is taken for one that is c times as
 fast, behind a delay of (c - 1) / c of the work (Seidmann, Schweitzer and Shalev-Oren 1987): exact for one customer and
-for very many, up to a fifth too slow in between. Where even that is too many points, the approximation of Schweitzer
-and Bard takes over: who arrives finds what is there on average, but for its own share; up to a fifth too slow where few
-meet, and the closer the more they are.
+for very many, too slow by up to a seventh in between. Where even that is too many points, the approximation of
+Schweitzer and Bard takes over: who arrives finds what is there on average, but for their own share. Both together are
+up to a quarter too slow where few meet, and the closer the more they are.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from functools import cache
-from math import lgamma, log, pi, prod
+from math import lgamma, log, pi
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -54,9 +55,6 @@ MOST_STEPS = 10
 
 MOST_NODES = 16_384
 """Of the quadrature, for all demands together: some milliseconds."""
-
-FEW_NODES = 512
-"""Who needs no more than so many does not gain by a better order."""
 
 MOST_ROUNDS = 200
 """Of the approximation."""
@@ -151,11 +149,14 @@ def shares(
         for place, count in needing.items()
         if count > servers.get(place, 1) and most_busy[place] >= negligible
     }
+    branches = _branches(list(customers), list(contended))
     for rule in (_rule, _rule_as_one):
         rules = {place: rule(*crowd) for place, crowd in contended.items()}
-        plan = _plan(customers, rules)
-        if plan.cost <= MOST_NODES:
-            found = _sum_up(customers, rules, plan)
+        if sum(branch.cost(rules) for branch in branches) <= MOST_NODES:
+            found: Found = {}
+            for branch in branches:
+                part = _Sum(branch, customers, rules, {}, 1)
+                part.tell(-part.logarithms, found)
             break
     else:
         found = _approximate(customers, contended)
@@ -174,77 +175,97 @@ Found: TypeAlias = dict[Demand, tuple[float, dict[Hashable, float]]]
 """Of one association of each demand: instances a second, and how many are at each contended place."""
 
 
-class _Plan(NamedTuple):
-    """In which order to sum up."""
+class _Branch(NamedTuple):
+    """Those who meet, given the t of some places."""
 
-    cost: int
-    """Nodes, for all demands together."""
-    outer: list[Hashable]
-    """Places that are summed over last."""
-    groups: list[tuple[list[Hashable], list[Demand]]]
-    """Those who meet at other places too, and where."""
+    place: Hashable
+    """That most of them need besides; None for a single demand that meets nobody."""
+    demands: list[Demand]
+    branches: list[_Branch]
+    """Given its t too."""
 
-
-def _plan(customers: Mapping[Demand, int], rules: Rules) -> _Plan:
-    """The cheapest order, if places come last that most demands need."""
-    needed = Counter(place for each in customers for place, _ in each.needs if place in rules)
-    order = sorted(rules, key=lambda place: -needed[place])
-    plans = []
-    for split in range(len(order) + 1):
-        groups = _groups(customers, order[split:])
-        each = sum(len(demands) * prod(len(rules[place][0]) for place in places) for places, demands in groups)
-        plans.append(_Plan(each * prod(len(rules[place][0]) for place in order[:split]), order[:split], groups))
-        if plans[-1].cost <= FEW_NODES:
-            break
-    return min(plans, key=lambda plan: plan.cost)
+    def cost(self, rules: Rules) -> int:
+        """Nodes, for all demands together."""
+        if self.place is None:
+            return 1
+        return len(rules[self.place][0]) * sum(branch.cost(rules) for branch in self.branches)
 
 
-def _groups(customers: Mapping[Demand, int], places: list[Hashable]) -> list[tuple[list[Hashable], list[Demand]]]:
+def _branches(demands: list[Demand], places: list[Hashable]) -> list[_Branch]:
+    branches = []
+    for group, here in _groups(demands, places):
+        if not here:
+            branches.append(_Branch(None, group, []))
+            continue
+        needed = Counter(place for each in group for place, _ in each.needs)
+        most = max(here, key=lambda place: needed[place])
+        branches.append(_Branch(most, group, _branches(group, [place for place in here if place != most])))
+    return branches
+
+
+def _groups(demands: list[Demand], places: list[Hashable]) -> list[tuple[list[Demand], list[Hashable]]]:
     """Those who meet at these places, directly or through others, and where."""
-    groups: list[tuple[set[Hashable], list[Demand]]] = []
-    for each in customers:
-        here, demands = {place for place, _ in each.needs if place in places}, [each]
+    groups: list[tuple[list[Demand], set[Hashable]]] = []
+    for each in demands:
+        group, here = [each], {place for place, _ in each.needs if place in places}
         apart = []
-        for theirs, others in groups:
+        for others, theirs in groups:
             if here.isdisjoint(theirs):
-                apart.append((theirs, others))
+                apart.append((others, theirs))
             else:
-                here, demands = here | theirs, others + demands
-        groups = [*apart, (here, demands)]
-    return [([place for place in places if place in here], demands) for here, demands in groups]
+                group, here = others + group, here | theirs
+        groups = [*apart, (group, here)]
+    return [(group, [place for place in places if place in here]) for group, here in groups]
 
 
-def _sum_up(customers: Mapping[Demand, int], rules: Rules, plan: _Plan) -> Found:
-    times, outer_weights = _grid(plan.outer, rules)
-    outside = {place: axis[:, None] for place, axis in zip(plan.outer, times, strict=True)}
-    whole, parts = outer_weights, []
-    for places, demands in plan.groups:
-        times, weights = _grid(places, rules)
-        axes = {**outside, **dict(zip(places, times, strict=True))}
-        cycles = {each: _cycle(each, axes) for each in demands}
-        for each, cycle in cycles.items():
-            weights = weights + customers[each] * np.log(cycle)
-        weights = np.broadcast_to(weights, (len(outer_weights), weights.shape[-1]))
-        part = _logarithm_of_sum(weights)
-        whole = whole + part
-        parts.append((axes, cycles, weights, part))
-    total = whole.real.max() + np.log(np.exp(whole - whole.real.max()).sum())
-    found: Found = {}
-    for axes, cycles, weights, part in parts:
-        chances = np.exp((whole - part - total)[:, None] + weights)
-        for each, cycle in cycles.items():
-            share = chances / cycle
-            present = {
-                place: seconds * float((share * axes[place]).sum().real)
-                for place, seconds in each.needs
-                if place in axes
-            }
-            found[each] = float(share.sum().real), present
-    return found
+class _Sum:
+    """What a branch contributes to the integrand, for so many nodes of the places around it."""
+
+    def __init__(
+        self,
+        branch: _Branch,
+        customers: Mapping[Demand, int],
+        rules: Rules,
+        axes: Mapping[Hashable, Numbers],
+        count: int,
+    ) -> None:
+        self.branch = branch
+        self.axes = axes
+        self.parts: list[_Sum] = []
+        if branch.place is None:
+            (each,) = branch.demands
+            self.cycle = np.broadcast_to(_cycle(each, axes), (count,))
+            self.logarithms: Numbers = customers[each] * np.log(self.cycle)
+            return
+        nodes, weights = rules[branch.place]
+        self.inner = len(nodes)
+        axes = {place: np.repeat(axis, self.inner) for place, axis in axes.items()}
+        axes[branch.place] = np.tile(nodes, count)
+        self.parts = [_Sum(each, customers, rules, axes, count * self.inner) for each in branch.branches]
+        self.integrand = np.tile(weights, count)
+        for part in self.parts:
+            self.integrand = self.integrand + part.logarithms
+        self.logarithms = _logarithms_of_sums(self.integrand.reshape(count, self.inner))
+
+    def tell(self, others: Numbers, found: Found) -> None:
+        """Say how those of the branch fare, if all others contribute what is given by its logarithms."""
+        if self.parts:
+            around = np.repeat(others, self.inner) + self.integrand
+            for part in self.parts:
+                part.tell(around - part.logarithms, found)
+            return
+        (each,) = self.branch.demands
+        here = np.exp(others + self.logarithms) / self.cycle
+        present = {
+            place: seconds * float((here * self.axes[place]).sum().real)
+            for place, seconds in each.needs
+            if place in self.axes
+        }
+        found[each] = float(here.sum().real), present
 
 
-def _logarithm_of_sum(weights: Numbers) -> Numbers:
-    """Of all weights in a row, which are given by their logarithms."""
+def _logarithms_of_sums(weights: Numbers) -> Numbers:
+    """Of each row of weights, which are given by their logarithms."""
     most = weights.real.max(axis=1)
     sums = np.exp(weights - most[:, None]).sum(axis=1)
     logarithms: Numbers = np.log(np.where(sums == 0, TINY, sums)) + most
@@ -252,7 +273,7 @@ def _logarithm_of_sum(weights: Numbers) -> Numbers:
 
 
 def _cycle(each: Demand, axes: Mapping[Hashable, Numbers]) -> Numbers:
-    cycle: Numbers = np.array([[each.think]])
+    cycle: Numbers = np.array([each.think])
     for place, seconds in each.needs:
         cycle = cycle + seconds * axes.get(place, 1.0)
     return np.where(cycle == 0, TINY, cycle)
@@ -278,15 +299,6 @@ def _approximate(customers: Mapping[Demand, int], contended: Mapping[Hashable, t
         each: (float(rate), dict(zip(contended, map(float, here), strict=True)))
         for each, rate, here in zip(customers, rates, present, strict=True)
     }
-
-
-def _grid(places: list[Hashable], rules: Rules) -> tuple[Numbers, Numbers]:
-    """Nodes of the product of the rules for these places, (places, nodes), and the logarithms of their weights."""
-    if not places:
-        return np.zeros((0, 1)), np.zeros(1)
-    times, weights = zip(*(rules[place] for place in places), strict=True)
-    nodes = np.array([axis.ravel() for axis in np.meshgrid(*times, indexing="ij")])
-    return nodes, np.sum([axis.ravel() for axis in np.meshgrid(*weights, indexing="ij")], axis=0)
 
 
 @cache

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable, Mapping
 from itertools import pairwise
 from typing import NamedTuple, cast
 
 import simpy
 from simpy import Event
 
+from simlab.network.virtual.in_step import in_step
 from simlab.network.virtual.sharing import IDLE, Demand, Load, Shares, shares
 
 TOLERANCE = 1e-9
@@ -58,6 +60,8 @@ class Shared:
 
     servers = 1
     """How many instances it works on at a time."""
+    queues = False
+    """Whether instances wait in a queue there, first come, first served."""
 
     def __init__(self, env: simpy.Environment) -> None:
         self.present = 0.0
@@ -176,8 +180,16 @@ class Traffic:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             servers = {place: cast("Shared", place).servers for demand in customers for place, _ in demand.needs}
-            came = self._known[key] = shares(customers, servers, NEGLIGIBLE)
+            came = self._known[key] = self._computed(customers, servers)
         return came
+
+    @staticmethod
+    def _computed(customers: Mapping[Demand, int], servers: Mapping[Hashable, int]) -> Shares:
+        def share(those: Mapping[Demand, int]) -> Shares:
+            return shares(those, servers, NEGLIGIBLE)
+
+        queues = [place for place in servers if cast("Shared", place).queues]
+        return in_step(customers, queues, share) if queues else share(customers)
 
     def _wake(self, event: Event) -> None:
         first, version = cast("tuple[Flow, int]", event.value)

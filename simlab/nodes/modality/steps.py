@@ -23,29 +23,35 @@ def created_step(study: Study, station: str) -> Identifier:
         "ScheduledProtocolCodeSequence": (),
     }
     return {
+        **_EMPTY_AT_FIRST,
         "ScheduledStepAttributesSequence": (scheduled,),
         "PatientName": patient.name,
         "PatientID": patient.id,
         "PatientBirthDate": f"{patient.birth_date:%Y%m%d}",
         "PatientSex": patient.sex,
-        "ReferencedPatientSequence": (),
         "PerformedProcedureStepID": order.performed_step_id,
         "PerformedStationAETitle": station,
         "PerformedStationName": station,
-        "PerformedLocation": "",
         "PerformedProcedureStepStartDate": f"{study.started:%Y%m%d}",
         "PerformedProcedureStepStartTime": f"{study.started:%H%M%S}",
-        "PerformedProcedureStepEndDate": "",
-        "PerformedProcedureStepEndTime": "",
         "PerformedProcedureStepStatus": "IN PROGRESS",
         "PerformedProcedureStepDescription": order.description,
-        "PerformedProcedureTypeDescription": "",
-        "ProcedureCodeSequence": (),
         "Modality": order.modality,
-        "StudyID": "",
-        "PerformedProtocolCodeSequence": (),
-        "PerformedSeriesSequence": (),
     }
+
+
+_EMPTY_AT_FIRST: Identifier = {
+    "ReferencedPatientSequence": (),
+    "PerformedLocation": "",
+    "PerformedProcedureStepEndDate": "",
+    "PerformedProcedureStepEndTime": "",
+    "PerformedProcedureTypeDescription": "",
+    "ProcedureCodeSequence": (),
+    "StudyID": "",
+    "PerformedProtocolCodeSequence": (),
+    "PerformedSeriesSequence": (),
+}
+"""Type 2 in N-CREATE: known to be empty."""
 
 
 def completed_step(study: Study, ended: datetime) -> Identifier:
