@@ -90,7 +90,7 @@ def test_only_news_are_told_and_at_a_tick(world):
         assert len(finds(world)) == (2 if world.elides else 4)
     if world.elides:
         assert world.network.elided == 2
-        assert world.archive.queries[-1].keys["StudyInstanceUID"] == ("2.25.2", "2.25.3")
+        assert world.archive.queries[-1].among == ("2.25.2", "2.25.3")
 
 
 def test_what_comes_between_two_calls_is_not_lost(world):

@@ -53,8 +53,8 @@ LARGE = 1e100
 MOST_STEPS = 10
 """Of Newton's method, which needs about four."""
 
-MOST_NODES = 16_384
-"""Of the quadrature, for all demands together: some milliseconds."""
+MOST_NODES = 32_768
+"""Of the quadrature, for all demands together: a millisecond, or ten where some places have several servers."""
 
 MOST_ROUNDS = 200
 """Of the approximation."""
