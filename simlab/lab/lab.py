@@ -24,6 +24,7 @@ from simlab.lab.department import Department, Staging
 from simlab.lab.facade import Facade
 from simlab.lab.happened import Happened, Watch
 from simlab.lab.live_run import run_live
+from simlab.lab.placement import place
 from simlab.lab.result import Result
 from simlab.lab.variations import with_faults, with_node, with_settings
 from simlab.lab.virtual_run import run_virtual
@@ -116,6 +117,7 @@ class Lab:
         keep_files: bool = False,
         in_process: bool = False,
         audit: bool = True,
+        placed: bool = False,
         summary_only: bool = False,
         watch: Watch = lambda _: None,
     ) -> Result:
@@ -125,8 +127,9 @@ class Lab:
         leaves the nodes' files in it. ``run_id`` enters the UIDs; where an AE that is not ours takes part it is made
         up if not given, so that yesterday's instances are not taken for today's. ``in_process`` keeps all groups in
         this process. Without ``audit`` nobody asks in the end what live archives hold: times are the same, and of
-        losses nothing is known. With ``summary_only`` the virtual world keeps statistics in place of records. ``watch``
-        is called with the progress. Ctrl-C ends the run early; the result says so.
+        losses nothing is known. With ``placed`` nodes of the virtual world share computers as those of the live one
+        share processes on this machine. With ``summary_only`` the virtual world keeps statistics in place of records.
+        ``watch`` is called with the progress. Ctrl-C ends the run early; the result says so.
         """
         if world not in WORLDS:
             raise UserError(f'unknown world "{world}": expected live or virtual')
@@ -139,7 +142,10 @@ class Lab:
         started = datetime.now()
         if world == "virtual":
             times = times_of(self.calibration, lab.topology) if self.calibration is not None else {}
-            happened = run_virtual(lab.topology, identifier, watch, summary_only=summary_only, times=times)
+            groups = place(lab.topology) if placed else ()
+            happened = run_virtual(
+                lab.topology, identifier, watch, summary_only=summary_only, times=times, groups=groups
+            )
             happened.notices[:0] = _calibration_told(lab)
         else:
             with _workspace(out, keep=keep_files) as workspace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil
 from time import perf_counter, process_time
@@ -32,15 +32,16 @@ def run_virtual(
     *,
     summary_only: bool = False,
     times: Mapping[str, Times] = {},
+    groups: Iterable[Iterable[str]] = (),
 ) -> Happened:
     """Run a topology in virtual time. Ctrl-C cuts it short; what was simulated is returned all the same.
 
-    ``times`` tells what the work of nodes takes, as far as that was measured. With ``summary_only`` records are folded
-    into statistics as they come, and no study is kept that is over.
+    ``times`` tells what the work of nodes takes, as far as that was measured, ``groups`` who share a computer. With
+    ``summary_only`` records are folded into statistics as they come, and no study is kept that is over.
     """
     happened = Happened(topology, running=Running() if summary_only else None)
     with _seldom_collected():
-        _run(VirtualWorld(topology, run_id, times=times), happened, watch)
+        _run(VirtualWorld(topology, run_id, times=times, groups=groups), happened, watch)
     gc.collect()  # the world, whose nodes and processes know each other
     return happened
 

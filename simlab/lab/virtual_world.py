@@ -11,6 +11,7 @@ import simpy
 from simlab.draws import Draws
 from simlab.lab.links import link_settings
 from simlab.network.negotiation import EXPLICIT, IMPLICIT
+from simlab.network.virtual.host import Host
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.network import VirtualNetwork
 from simlab.network.virtual.plane import Route
@@ -37,13 +38,15 @@ class VirtualWorld:
         *,
         works: bool = True,
         times: Mapping[str, Times] = {},
+        groups: Iterable[Iterable[str]] = (),
         env: simpy.Environment | None = None,
     ) -> None:
-        """``times`` tells what the work of nodes takes, as far as it was measured."""
+        """``times`` tells what the work of nodes takes, as far as it was measured, ``groups`` who share a computer."""
         self.topology = topology
         self.env = env or simpy.Environment()
         self.recorder = Recorder()
         self.nodes: list[Node] = []
+        shared: dict[tuple[str, ...], Host] = {}
         self._routes = dict(_routes(self.env, topology.links))
         self.network = VirtualNetwork(self.env, self.recorder, self._route, Draws(topology.seed))
         for name, spec in topology.nodes.items():
@@ -60,6 +63,10 @@ class VirtualWorld:
             )
             model = kind.model(node)
             self.nodes.append(node)
+            its = times.get(name, UNCALIBRATED)
+            group = next((tuple(each) for each in groups if name in each), ())
+            if group and group not in shared:
+                shared[group] = Host(self.env, its, spec.maximum_associations * len(group), shared=True)
             self.network.register(
                 VirtualNode(
                     name,
@@ -70,8 +77,9 @@ class VirtualWorld:
                     maximum_associations=spec.maximum_associations,
                     accepted=_accepted(spec),
                     keeps=uids([getattr(spec, "keep", EXPLICIT)])[0],
-                    times=times.get(name, UNCALIBRATED),
-                )
+                    times=its,
+                ),
+                shared.get(group),
             )
             if kind.workflow is not None and (works or not kind.initiates):
                 self.env.process(kind.workflow(node, model))

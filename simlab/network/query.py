@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 from typing import Any, TypeAlias, TypeVar
@@ -52,7 +52,7 @@ class Query:
 
     def about(self, studies: Iterable[str]) -> Query:
         """The same query for these studies only."""
-        return replace(self, among=tuple(studies))
+        return Query(self.keys, self.model, self.level, tuple(studies), self._readings)
 
     def read(self, reader: Callable[[Identifier], T]) -> T:
         """What a function makes of the keys: it reads them once, also for queries that differ in ``among`` alone."""

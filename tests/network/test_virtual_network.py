@@ -9,6 +9,7 @@ from simlab.network.faults import RequestFault
 from simlab.network.link.settings import WIRE
 from simlab.network.query import Level, Model, Query
 from simlab.network.seam import Status, StoreOptions
+from simlab.network.virtual.host import Host
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.path import MESSAGE_BYTES, SEGMENT, SMALL_MESSAGE
 from simlab.network.virtual.plane import Route
@@ -97,6 +98,23 @@ def test_a_peer_that_grants_several_outstanding_requests_is_sent_several(world):
     world.register("archive", NO_WORK, outstanding=0)
     (granted,) = stored(world, 100, options=several)
     assert granted.finished - granted.started == pytest.approx(25 * 0.1, rel=0.1)
+
+
+def test_who_shares_a_computer_shares_its_time_for_its_own_work_too(world):
+    times = Times(Serving(1, 0.0, 0.0, 0.0), Asking(0.0, 0.0, 0.0), make_instance=0.01)
+    world.register("scanner", times)
+
+    def made(count):
+        studies = [make_study(100, f"2.25.{number}", number) for number in range(count)]
+        events = [world.network.make("scanner", study) for study in studies]
+        outcomes = wait_for(world, world.env.all_of(events)).values()
+        return [outcome.finished - outcome.started for outcome in outcomes]
+
+    assert made(2) == pytest.approx([1.0, 1.0])
+    node = world.network._nodes["scanner"]
+    world.network.register(node, Host(world.env, times, shared=True))
+    assert made(2) == pytest.approx([2.0, 2.0])
+    assert made(1) == pytest.approx([1.0])
 
 
 TOPOLOGY = """

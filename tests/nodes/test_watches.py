@@ -7,6 +7,7 @@ from network.worlds import make_study
 
 import simlab
 from simlab.lab.virtual_world import VirtualWorld
+from simlab.network.polling import Watch
 from simlab.network.query import Query
 from simlab.nodes.modality.orders import worklist_query
 from simlab.nodes.worklist.order_book import StepStatus
@@ -65,3 +66,28 @@ def test_a_worklist_shows_a_station_its_own_steps_and_anybody_else_all(models):
     assert shown("CT2") == ["2.25.2"]
     assert shown("CT3") == []
     assert shown("CT*") == shown("") == shown(("CT1", "CT2")) == ["2.25.1", "2.25.2", "2.25.3"]
+
+
+def test_models_answer_about_the_studies_that_are_asked_about(models):
+    worklist, archive = models["ris"], models["archive"]
+    studies = [make_study(uid=f"2.25.{number}", number=number) for number in (1, 2, 3)]
+    for study in studies:
+        worklist.orders.add(replace(study.order, station="CT1"))
+        archive.take(study)
+    worklist.orders.advance(replace(studies[1].order, station="CT1"), StepStatus.STARTED)
+
+    def found(model, query):
+        return {match["StudyInstanceUID"]: match for match in model.find(query.about(["2.25.2", "2.25.9"])).matches}
+
+    (step,) = found(worklist, worklist_query("CT1", "CT"))["2.25.2"]["ScheduledProcedureStepSequence"]
+    assert step["ScheduledProcedureStepStatus"] == "STARTED"
+    assert list(found(archive, modalities("CT"))) == ["2.25.2"]
+    assert found(archive, modalities("MR")) == found(worklist, worklist_query("CT2", "CT")) == {}
+
+
+def test_what_does_not_matter_to_whoever_looks_is_not_told():
+    watch = Watch()
+    watch.heeds = {"2.25.1"}.__contains__
+    watch.tell("2.25.2")
+    watch.tell("2.25.1")
+    assert list(watch.take()) == ["2.25.1"]

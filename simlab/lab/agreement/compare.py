@@ -94,7 +94,7 @@ class _Runs:
 
     def _simulate(self) -> None:
         self._watch(Step(0, self._repetitions, "simulating"))
-        virtual = self._lab.run("virtual").run
+        virtual = self._lab.run("virtual", placed=True).run
         if virtual.complete:
             self.virtual = virtual
         else:

@@ -160,7 +160,8 @@ class Association:
         path, host = self._path, self._path.target
         host.associations += 1
         self._open = True
-        there = path.source.times.asking.association + path.connect() + path.cross(SMALL_MESSAGE) + path.latency
+        asking = path.source.take(path.source.times.asking.association)
+        there = asking + path.connect() + path.cross(SMALL_MESSAGE) + path.latency
         accepted = there + host.visit(host.times.serving.association + message, there) - message
         return accepted + path.cross_back(SMALL_MESSAGE) + path.latency
 
@@ -178,8 +179,8 @@ class Association:
 
     def _sending(self, references: int) -> float:
         """Seconds until a request is sent that names so many instances."""
-        path = self._path
-        return path.source.times.asking.message + path.cross(SMALL_MESSAGE + references * REFERENCE_BYTES)
+        source, size = self._path.source, SMALL_MESSAGE + references * REFERENCE_BYTES
+        return source.take(source.times.asking.message) + self._path.cross(size)
 
     def _smoothly(self, sending: float, served: float, serve: Serve[T], ahead: float = 0.0) -> Steps[T]:
         """Ask in so many seconds, where nothing can go wrong but that the other AE is too slow.

@@ -12,8 +12,17 @@ from simlab.network.virtual.traffic import Shared
 class Host(Shared):
     """So many servers alike. Trains share them; messages queue for them, first come, first served."""
 
-    def __init__(self, env: simpy.Environment, times: Times = UNCALIBRATED, maximum_associations: int = 100) -> None:
+    def __init__(
+        self,
+        env: simpy.Environment,
+        times: Times = UNCALIBRATED,
+        maximum_associations: int = 100,
+        *,
+        shared: bool = False,
+    ) -> None:
+        """``shared``: several AEs have it, as nodes of the live world have a process."""
         super().__init__(env)
+        self.shared = shared
         self.times = times
         self.servers = times.serving.servers
         self.maximum_associations = maximum_associations

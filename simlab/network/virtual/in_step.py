@@ -17,11 +17,14 @@ from typing import TypeAlias
 
 from simlab.network.virtual.sharing import Demand, Shares
 
-ALIKE = 0.7
+ALIKE = 0.8
 """Share of the way from sharing to its bound, where all trains on a line need the same of it."""
 
-MIXED = 0.2
+MIXED = 0.4
 """Where they do not."""
+
+TOO_LARGE = 0.2
+"""Where the instances of some do not fit into the queue: the rest of them have turns."""
 
 SAME = 0.01
 """By how much of it the needs of trains may differ that are alike."""
@@ -29,11 +32,14 @@ SAME = 0.01
 Share: TypeAlias = Callable[[Mapping[Demand, int]], Shares]
 
 
-def in_step(customers: Mapping[Demand, int], queues: Iterable[Hashable], share: Share) -> Shares:
-    """How fast associations are together, some of whose places have a queue. ``share`` tells it without any."""
+def in_step(customers: Mapping[Demand, int], queues: Mapping[Hashable, float], share: Share) -> Shares:
+    """How fast associations are together, some of whose places have a queue, of so many seconds of work each.
+
+    ``share`` tells it without any.
+    """
     came = share(customers)
     rates = dict(came.rates)
-    for place in queues:
+    for place, room in queues.items():
         users = {each: count for each, count in customers.items() if _need(each, place)}
         if sum(users.values()) < 2:
             continue
@@ -44,7 +50,9 @@ def in_step(customers: Mapping[Demand, int], queues: Iterable[Hashable], share: 
         unhindered = share(others).rates
         free = {each: unhindered[delayed[each]] for each in users}
         bounds = _bounds(users, free, place)
-        way = ALIKE if _alike(free.values()) and _alike(_need(each, place) for each in users) else MIXED
+        needs = [_need(each, place) for each in users]
+        mixed = MIXED if max(needs) <= room else TOO_LARGE
+        way = ALIKE if _alike(needs) and _alike(free.values()) else mixed
         for each in users:
             rates[each] += way * (bounds[each] - came.rates[each])
     gained = dict.fromkeys(came.loads, 0.0)

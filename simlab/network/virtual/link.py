@@ -14,8 +14,7 @@ class SharedLine(Shared):
     def __init__(self, env: simpy.Environment, bandwidth: float, queue: float = 0.0) -> None:
         """``bandwidth`` is in IP bytes per second; so many of them may ``queue``, first come, first served."""
         super().__init__(env)
-        self._queue = queue / bandwidth
-        self.queues = queue > 0
+        self.queue = queue / bandwidth
         self.bandwidth = bandwidth
         self.connections = 0
         """Associations that were requested in this direction."""
@@ -34,4 +33,4 @@ class SharedLine(Shared):
         turns, and so does the message.
         """
         self.payload += size
-        return min(self._queue, self.backlog) + self.take(size * WIRE / self.bandwidth)
+        return min(self.queue, self.backlog) + self.take(size * WIRE / self.bandwidth)

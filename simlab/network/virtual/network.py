@@ -279,7 +279,8 @@ class VirtualNetwork(Querying):
 
         def steps() -> Steps[Made]:
             maker = self._nodes[node]
-            yield self.env.timeout(study.count * maker.times.make_instance + self._encoding(maker, study))
+            seconds = study.count * maker.times.make_instance + self._encoding(maker, study)
+            yield self._work(node, seconds, study.count)
             maker.server.keep(study)
             return self._made(call, study)
 
@@ -292,7 +293,7 @@ class VirtualNetwork(Querying):
         def steps() -> Steps[Made]:
             derived = self._nodes[node].server.derive(study_uid, recipe)
             count = derived.count if derived is not None else 0
-            yield self.env.timeout(count * self._nodes[node].times.derive_instance)
+            yield self._work(node, count * self._nodes[node].times.derive_instance, count)
             return self._made(call, derived)
 
         return self._operate(call, steps())

@@ -20,6 +20,7 @@ from simlab.network.virtual.host import Host
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.path import Path
 from simlab.network.virtual.server import VirtualNode
+from simlab.network.virtual.sharing import Demand
 from simlab.network.virtual.traffic import Traffic
 from simlab.records import Recorder
 from simlab.studies.study import Series
@@ -59,11 +60,19 @@ class Plane:
         self._compressed: dict[tuple[str, str], str] = {}
         """By node and series UID: the transfer syntax in which the node has the series, if that is not the default."""
 
-    def register(self, node: VirtualNode) -> None:
-        """Let a node be reached."""
+    def register(self, node: VirtualNode, host: Host | None = None) -> None:
+        """Let a node be reached. It has a computer of its own, unless one is given that it shares."""
         self._nodes[node.name] = node
-        self.hosts[node.name] = Host(self.env, node.times, node.maximum_associations)
+        self.hosts[node.name] = host or Host(self.env, node.times, node.maximum_associations)
         self._paths.clear()
+
+    def _work(self, node: str, seconds: float, count: int) -> Event:
+        """Do something on a node's own account, in so many parts. Who shares a computer shares it for that too."""
+        host = self.hosts[node]
+        if not host.shared:
+            return self.env.timeout(seconds)
+        needs = ((host, seconds / count),) if seconds else ()
+        return self._traffic.carry(Demand(0.0, needs), count)
 
     def _path(self, source: str, target: str) -> Path:
         path = self._paths.get((source, target))

@@ -125,7 +125,7 @@ class WatchedPoll:
             self._complete = True
             news = poll.news(found.matches, self._about)
             if news or poll.reached(deadline):
-                return replace(found, matches=news)
+                return found if news == found.matches else replace(found, matches=news)
 
     def _narrowed(self) -> Query:
         """The query about what has changed, or else about what was there before."""

@@ -60,8 +60,8 @@ class Shared:
 
     servers = 1
     """How many instances it works on at a time."""
-    queues = False
-    """Whether instances wait in a queue there, first come, first served."""
+    queue = 0.0
+    """Seconds of work that wait in a queue there, at most, first come, first served."""
 
     def __init__(self, env: simpy.Environment) -> None:
         self.present = 0.0
@@ -188,7 +188,7 @@ class Traffic:
         def share(those: Mapping[Demand, int]) -> Shares:
             return shares(those, servers, NEGLIGIBLE)
 
-        queues = [place for place in servers if cast("Shared", place).queues]
+        queues = {place: room for place in servers if (room := cast("Shared", place).queue)}
         return in_step(customers, queues, share) if queues else share(customers)
 
     def _wake(self, event: Event) -> None:

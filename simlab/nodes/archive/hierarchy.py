@@ -94,9 +94,7 @@ def answer(query: Query, candidates: Candidates) -> Answer:
     if level is None:
         return Answer((), refusal)
     asked, narrowing = query.read(_ASKED[level]), query.read(_NARROWING[level])
-    return Answer(
-        tuple(return_keys(query.keys, each) for each in candidates(level, asked) if matches(narrowing, each))
-    )
+    return Answer(tuple(return_keys(query.keys, each) for each in candidates(level, asked) if matches(narrowing, each)))
 
 
 def retrieve_keys(query: Query) -> tuple[dict[str, tuple[str, ...]], Status]:
