@@ -26,6 +26,11 @@ class SharedLine(Shared):
         """IP bytes that crossed the line."""
         return self.payload * WIRE
 
+    @property
+    def wait(self) -> float:
+        """Seconds for which what comes now waits in the queue, as things are."""
+        return min(self.queue, self.backlog)
+
     def cross(self, size: int) -> float:
         """Send a single message that nobody else notices; returns the seconds that it takes.
 
@@ -33,4 +38,4 @@ class SharedLine(Shared):
         turns, and so does the message.
         """
         self.payload += size
-        return min(self.queue, self.backlog) + self.take(size * WIRE / self.bandwidth)
+        return self.wait + self.take(size * WIRE / self.bandwidth)

@@ -36,6 +36,8 @@ class Freight(NamedTuple):
     """It is encoded while others are sent."""
     decoding: float = 0.0
     """Processor seconds that the sender takes to decode each before that."""
+    answering: float = 0.0
+    """Seconds for which each response waits for what else comes back."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,10 @@ class Path:
             self._slow_starts[size, count] = known
         return known
 
+    def answering(self) -> float:
+        """Seconds for which responses wait on their way back, as things are; to the millisecond, to be few."""
+        return 0.0 if self.line_back is None else round(self.line_back.wait, 3)
+
     def needs(self, freight: Freight) -> Demand:
         """What C-STOREs need of the line and of both computers, and besides."""
         known = self._needs.get(freight)
@@ -103,7 +109,7 @@ class Path:
         codec = freight.decoding + freight.encoding
         work = asking.instance + asking.byte * freight.size + (0.0 if freight.ahead else codec)
         service = serving.instance + serving.byte * freight.size
-        think = self.round_trip
+        think = self.round_trip + freight.answering
         if self.window < payload:
             rate = inf if self.line is None else self.line.bandwidth / WIRE
             think += (ceil(payload / self.window) - 1) * max(0.0, self.round_trip - self.window / rate)
