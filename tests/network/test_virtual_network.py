@@ -100,6 +100,25 @@ def test_a_peer_that_grants_several_outstanding_requests_is_sent_several(world):
     assert granted.finished - granted.started == pytest.approx(25 * 0.1, rel=0.1)
 
 
+@pytest.mark.parametrize("fault", [RequestFault(), RequestFault(closes=True), RequestFault(ignores=True)])
+def test_no_association_outlasts_its_operation(world, fault):
+    store_at_archive(world, 5)
+    query, network = Query({"StudyInstanceUID": "2.25.1"}, Model.STUDY_ROOT, Level.STUDY), world.network
+    for operation in ("C-ECHO", "C-FIND", "C-STORE", "C-MOVE", "C-GET", "N-ACTION"):
+        world.faults["archive"].does[operation] = lambda _: fault
+    for begin in (
+        lambda: network.echo("scanner", "archive"),
+        lambda: network.find("reader", "archive", query),
+        lambda: network.store("scanner", "archive", make_study(5, "2.25.2", 2), StoreOptions(associations=2)),
+        lambda: network.move("reader", "archive", query, "reader"),
+        lambda: network.get("reader", "archive", query),
+        lambda: network.request_commitment("scanner", "archive", "2.25.9", make_study(5)),
+    ):
+        outcome = wait_for(world, begin())
+        assert outcome.ok != bool(fault), outcome
+        assert [host.associations for host in network.hosts.values()] == [0, 0, 0], outcome
+
+
 def test_who_shares_a_computer_shares_its_time_for_its_own_work_too(world):
     times = Times(Serving(1, 0.0, 0.0, 0.0), Asking(0.0, 0.0, 0.0), make_instance=0.01)
     world.register("scanner", times)

@@ -165,7 +165,13 @@ class VirtualNetwork(Querying):
         server = self._reach(call).server
         association = yield from self._associate(call)
         asked = self._asked(call)
-        located = yield from association.ask(asked, lambda _: server.locate(query), lambda status: Located((), status))
+        try:
+            located = yield from association.ask(
+                asked, lambda _: server.locate(query), lambda status: Located((), status)
+            )
+        except AssociationError:
+            association.release()
+            raise
         return association, located
 
     def create_step(

@@ -117,10 +117,8 @@ class Transfer:
 
     def _is_smooth(self, trains: Sequence[Train]) -> bool:
         """Whether nothing can go wrong with it but that the peer is too slow."""
-        return (
-            all(train.association.is_smooth("C-STORE", len(trains)) for train in trains[:1])
-            and None not in self.forms.values()
-        )
+        alike = not trains or trains[0].association.is_smooth("C-STORE", len(trains))
+        return alike and None not in self.forms.values()
 
     def _smoothly(self, trains: Sequence[Train]) -> Steps[None]:
         """Send everything where nothing can go wrong: all trains leave together."""
