@@ -1,6 +1,8 @@
 """What a calibration says of a topology, who is measured for one, and what is made of what was seen."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.samples import TINY, tiny_topology, two_scanners, with_reader
 from simlab.errors import UserError
@@ -260,6 +262,23 @@ def test_one_number_of_associations_cannot_be_told_apart():
     seen = Seen()
     seen.add(Cell("C-STORE", 8, "mr-brain"), Trial(500.0, [0.01], [0.001], 132_772, [1.0], [0.006]))
     assert estimate(seen).serving == ServingTimes()
+
+
+WHOLE = fake_seen(Fitted(2, 2e-3, 3e-9, 5e-4, 1e-9), Fitted(2, 8e-3, 0.0, 5e-3, 0.0)).trials
+
+
+@given(st.lists(st.sampled_from(list(WHOLE)), unique=True))
+def test_an_interrupted_calibration_says_what_can_be_told(tried):
+    seen = Seen({cell: WHOLE[cell] for cell in tried})
+    found = estimate(seen)
+    told = list(points("archive", seen, found, "ExplicitVRLittleEndian"))
+    assert all(each.predicted > 0 for each in told)
+    levels = {operation: {cell.associations for cell in seen.cells(operation)} for operation in ("C-STORE", "C-FIND")}
+    for operation, seen_levels in levels.items():
+        if not {1} < seen_levels:
+            assert operation not in residuals(told), "one end cannot be told from the other"
+    if {1} < levels["C-STORE"]:
+        assert sum(each.operation == "C-STORE" for each in told) == len(seen.cells("C-STORE"))
 
 
 def test_codecs_are_measured_on_the_protocols_images():

@@ -31,8 +31,12 @@ class Estimate:
     besides: float = 0.0
     """Seconds between two messages of the experiment that are nobody's: what it took to ask for the next one."""
 
+    def covers(self, cell: Cell) -> bool:
+        """Whether enough was seen to predict such cells."""
+        return (self.serving.instance if cell.protocol else self.serving.message) is not None
+
     def predict(self, cell: Cell, size: float) -> float:
-        """Return the throughput of a cell with instances of so many bytes."""
+        """Return the throughput of a cell that is covered, with instances of so many bytes."""
         serving, asking = self.serving, self.asking
         if cell.protocol:
             times = (serving.instance, serving.byte, asking.instance, asking.byte)
@@ -56,7 +60,7 @@ def estimate(seen: Seen, known: AskingTimes | None = None) -> Estimate:
         )
         asking = AskingTimes(instance=found.asking, byte=found.asking_byte)
     message = "C-FIND" if seen.cells("C-FIND") else "C-ECHO"
-    if _varied(seen.cells(message)):
+    if _varied(seen.cells(message)) and (seen.around() is not None or seen.cells("C-ECHO")):
         besides = seen.gap(Cell(message, 1))
         theirs, ours, share = _of_messages(seen, message, serving.servers or 1, besides, known)
         serving = serving.model_copy(update={"association": share * theirs, "message": (1 - share) * theirs})
@@ -78,7 +82,9 @@ def _of_messages(
         observed = [replace(each, gap=thinking if each.associations == 1 else None) for each in observed]
     found = fit(observed, servers=servers)
     # A C-ECHO is little else than its association; one for C-STOREs has other presentation contexts.
-    associations = [each for each in (seen.around(), seen.latency(Cell("C-ECHO", 1), 0.5)) if each is not None]
+    around, echo = seen.around(), Cell("C-ECHO", 1)
+    associations = [around] if around is not None else []
+    associations += [seen.latency(echo, 0.5)] if echo in seen.trials else []
     share = min(min(associations) / seen.latency(Cell(operation, 1), 0.5), MOST_SHARE)
     return found.serving, max(0.0, found.asking - besides), share
 
@@ -86,10 +92,10 @@ def _of_messages(
 def points(node: str, seen: Seen, estimated: Estimate, syntax: str) -> Iterator[Point]:
     """Yield what was measured at a node, and what was to be expected. ``syntax`` is that of the instances.
 
-    A C-ECHO beside C-FINDs told what an association takes, and is not predicted.
+    A C-ECHO beside C-FINDs told what an association takes, and is not predicted; nor is what was interrupted too early.
     """
     asked = seen.cells("C-FIND") or seen.cells("C-ECHO")
-    for cell in (*seen.cells("C-STORE"), *asked):
+    for cell in filter(estimated.covers, (*seen.cells("C-STORE"), *asked)):
         size = seen.size(cell)
         yield _short(
             Point(
