@@ -75,7 +75,7 @@ class Bench:
         size = self.sizes[cell.kind]
         outcome = Outcome(cell, cell.count(size, quick=self.quick), size, self.baselines[cell.kind])
         seeds = cell.part is Part.LOSS
-        usual = FOUR_ROUNDS if cell.part is Part.FOUR and cell.mbit > 10 else 1 if cell.together else ROUNDS
+        usual = FOUR_ROUNDS if cell.associations > 1 and cell.mbit > 10 else 1 if cell.together else ROUNDS
         wanted = 1 if self.quick else SEEDS if seeds else usual
         tried = 0
         most = wanted if self.quick else max(wanted + 2, MOST_ROUNDS)

@@ -21,7 +21,7 @@ MBIT = 1e6 / 8
 WINDOW = 4 << 20
 
 DEEP = 1 << 20
-"""Bytes of queue: no less than one association ever has under way, so that it does not overflow."""
+"""Bytes of queue for each association: no less than one ever has under way, so that it does not overflow."""
 SEEDS = 5
 
 P50, STUDY = "p50", "study"
@@ -34,6 +34,7 @@ class Part(Enum):
     FOUR = "four associations"
     LOSS = "random loss of 0.001"
     SHORT = "one association, a queue that overflows"
+    CROWDED = "four associations, a queue that overflows"
 
 
 class Bounds(NamedTuple):
@@ -62,7 +63,7 @@ class Cell:
     @property
     def associations(self) -> int:
         """How many share the link."""
-        return 4 if self.part is Part.FOUR else 1
+        return 4 if self.part in (Part.FOUR, Part.CROWDED) else 1
 
     @property
     def contestants(self) -> tuple[str, ...]:
@@ -86,7 +87,8 @@ class Cell:
         congestion: Congestion = "ideal" if contestant == IDEAL else "cubic"
         settings = LinkSettings(one, one, window=WINDOW, congestion=congestion, seed=seed)
         usual = int(settings.queue(one))
-        one = replace(one, queue=max(usual, DEEP) if self.part is Part.ONE else usual)
+        deep = self.part in (Part.ONE, Part.FOUR)
+        one = replace(one, queue=max(usual, DEEP * self.associations) if deep else usual)
         return replace(settings, forth=one, back=one)
 
     def count(self, size: float, *, quick: bool) -> int:
@@ -164,7 +166,7 @@ class Outcome:
     def verdicts(self) -> Iterator[Verdict]:
         """What is asked of this cell, and how it did."""
         cell = self.cell
-        if cell.part in (Part.FOUR, Part.LOSS):
+        if cell.part in (Part.FOUR, Part.CROWDED, Part.LOSS):
             share = 0.25 if cell.part is Part.LOSS else 0.10
             yield self._against_tun(STUDY, Bounds(share))
             return
@@ -254,6 +256,8 @@ def cells(*, quick: bool) -> Iterable[Cell]:
     for mbit in MBITS:
         for rtt in (0.01, 0.05, 0.2):
             yield Cell(Part.FOUR, Kind.CT, rtt, mbit)
+    for mbit, rtt in ((10, 0.01), (10, 0.05), (10, 0.2), (100, 0.01), (100, 0.05), (1000, 0.01)):
+        yield Cell(Part.CROWDED, Kind.CT, rtt, mbit)
     for mbit, rtt in ((10, 0.05), (100, 0.01), (100, 0.05), (1000, 0.01), (1000, 0.05)):
         yield Cell(Part.LOSS, Kind.CT, rtt, mbit)
     for mbit, rtt in ((10, 0.01), (10, 0.05), (10, 0.2), (100, 0.0), (100, 0.01), (1000, 0.0)):

@@ -139,9 +139,17 @@ class TestCells:
             assert (ideal.forth, ideal.congestion) == (tun.forth, "ideal")
             assert tun.forth.latency * 2 == cell.rtt
 
-    def test_the_queue_of_the_grid_holds_all_that_an_association_sends_at_once(self):
-        deep = [cell.settings(TUN, 1).forth.queue for cell in cells(quick=False) if cell.part is Part.ONE]
-        assert min(deep) == DEEP > SIZE * WIRE
+    def test_the_queue_of_the_grid_holds_all_that_is_sent_at_once(self):
+        for cell in cells(quick=False):
+            if cell.part in (Part.ONE, Part.FOUR):
+                assert cell.settings(TUN, 1).forth.queue >= cell.associations * DEEP
+                assert DEEP > SIZE * WIRE
+
+    def test_where_the_queue_overflows_chance_decides_and_nothing_is_judged(self):
+        crowded = Cell(Part.CROWDED, Kind.CT, 0.05, 100)
+        assert crowded.settings(TUN, 1).forth.queue < SIZE * WIRE * crowded.associations
+        measured = outcome((fine(dropped=9), fine(study=2.0)), cell=crowded)
+        assert not any(verdict.judged for verdict in measured.verdicts())
 
     def test_runs_are_neither_short_nor_long(self):
         for cell in cells(quick=False):

@@ -168,7 +168,7 @@ def test_cubic_grows_back_to_where_it_lost():
     """RFC 9438 section 4.2: C (t - K)^3 + W_max, and K is the cube root of W_max (1 - beta) / C."""
     window, rtt = Window("cubic"), 0.2
     window.size, window.threshold = 1000.0 * MSS, 1.0
-    window.measured(rtt)
+    window.measured(rtt, MSS, 0.0, MSS, MSS)
     window.reduce()
     assert window.size == pytest.approx(700 * MSS)
     until = (1000 * 0.3 / 0.4) ** (1 / 3)

@@ -1,13 +1,14 @@
 """How much a sender of TCP has under way: slow start, Reno (RFC 5681) and CUBIC (RFC 9438), in bytes and seconds.
 
 As Linux does it: ten segments to begin with (RFC 6928), appropriate byte counting (RFC 3465), growth only while the
-window is what limits the sender (RFC 7661), and a smaller window after idling (RFC 2861).
+window is what limits the sender (RFC 7661), a smaller window after idling (RFC 2861), and with CUBIC HyStart.
 """
 
 from __future__ import annotations
 
 import math
 
+from simlab.network.link.hystart import HyStart
 from simlab.network.link.settings import MSS, Congestion
 
 INITIAL_WINDOW = 10 * MSS
@@ -20,6 +21,10 @@ _C = 0.4
 """CUBIC's constant, in segments per cubic second (RFC 9438 section 5)."""
 _FRIENDLY = 3 * (1 - _BETA["cubic"]) / (1 + _BETA["cubic"])
 """Segments a round trip by which the Reno-friendly estimate grows (RFC 9438 section 4.3)."""
+
+_UNKNOWN = 0.05
+"""By which share CUBIC grows in a round trip at least, while nothing was lost and nobody knows how much there is room
+for (Linux)."""
 
 
 class Window:
@@ -40,13 +45,16 @@ class Window:
         self._epoch: float | None = None
         """When this phase of congestion avoidance began; None before it does."""
         self._peak = 0.0
-        """CUBIC's W_max, in segments."""
+        """CUBIC's W_max, in segments; 0.0 before anything was lost."""
+        self._origin = 0.0
+        """Segments at which CUBIC's curve is flat: W_max, or more if the window had grown beyond it."""
         self._to_peak = 0.0
         """CUBIC's K, in seconds."""
         self._estimate = 0.0
         """CUBIC's W_est, in segments."""
         self._limited = False
         self._judged_until = 0
+        self._hystart = HyStart() if congestion == "cubic" else None
 
     @property
     def timeout(self) -> float:
@@ -57,9 +65,15 @@ class Window:
     def _slow_start(self) -> bool:
         return self.size < self.threshold
 
-    def measured(self, round_trip: float) -> None:
-        """Take in how long an acknowledgement took, in seconds."""
+    def measured(self, round_trip: float, size: int, now: float, sent: int, acknowledged: int) -> None:
+        """Take in how long an acknowledgement of ``size`` bytes took, in seconds; of so many sent and acknowledged."""
         self.smoothed = self.smoothed + (round_trip - self.smoothed) / 8 if self.smoothed else round_trip
+        if self._hystart is not None:
+            self._hystart.measured(round_trip)
+            if math.isinf(self.threshold) and self._hystart.is_full(
+                round_trip, now, size, window=self.size, sent=sent, acknowledged=acknowledged
+            ):
+                self.threshold = self.size
 
     def used(self, under_way: float, sent: int, acknowledged: int, *, limited: bool) -> None:
         """Note how much of the window was used, after sending; it is judged once a window."""
@@ -85,14 +99,15 @@ class Window:
         if self._epoch is None:
             self._epoch = now
             self._estimate = window
-            if window < self._peak:
-                self._to_peak = ((self._peak - window) / _C) ** (1 / 3)
-            else:
-                self._to_peak, self._peak = 0.0, window
-        target = _C * (now - self._epoch + self.smoothed - self._to_peak) ** 3 + self._peak
+            self._origin = max(window, self._peak)
+            self._to_peak = ((self._origin - window) / _C) ** (1 / 3)
+        target = _C * (now - self._epoch + self.smoothed - self._to_peak) ** 3 + self._origin
         target = min(max(target, window), 1.5 * window)
-        self._estimate += (_FRIENDLY if self._estimate < self._peak else 1.0) * segments / window
-        self.size = MSS * max(window + (target - window) * segments / window, self._estimate)
+        self._estimate += (_FRIENDLY if self._estimate < self._origin else 1.0) * segments / window
+        grown = max(window + (target - window) * segments / window, self._estimate)
+        if not self._peak:
+            grown = max(grown, window + _UNKNOWN * segments)
+        self.size = MSS * grown
 
     def reduce(self) -> None:
         """A loss was noticed by what came after it (fast recovery)."""

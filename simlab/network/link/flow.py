@@ -300,7 +300,7 @@ class Flow:
         self._set_under_way(self._under_way - chunk.size)
         self._acknowledged += chunk.size
         if not chunk.twice:
-            self._window.measured(now - chunk.sent)
+            self._window.measured(now - chunk.sent, chunk.size, now, self._next, self._acknowledged)
         if self._missing and self._missing[0].order < order:
             late = []
             while self._missing and self._missing[0].order < order:

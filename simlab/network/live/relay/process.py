@@ -7,7 +7,6 @@ parent.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
@@ -15,12 +14,12 @@ import signal
 import socket
 import sys
 import threading
-from pathlib import Path
 from selectors import EVENT_READ
 
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
 from simlab.network.live.relay.control import ControlListener
 from simlab.network.live.relay.loop import Loop
+from simlab.network.live.relay.promptness import be_prompt
 from simlab.network.live.relay.relay import Relay
 from simlab.network.live.relay.tun import TunUnavailableError
 
@@ -28,8 +27,7 @@ from simlab.network.live.relay.tun import TunUnavailableError
 def main() -> int:
     """Serve until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    with contextlib.suppress(OSError):  # Linux: timers may otherwise be 50 us late for the sake of saving power
-        Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
+    be_prompt()
     loop = Loop()  # first, so that its descriptor is a low one
     raise_descriptor_limit()
     told = json.loads(sys.stdin.readline())

@@ -6,7 +6,6 @@ come. The kernel runs TCP's receiving side inside that write, so that most of th
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import math
@@ -28,6 +27,7 @@ from typing import Any, NoReturn, Self
 
 from simlab.network.link.settings import Direction, LinkSettings
 from simlab.network.live.relay.namespaces import inside
+from simlab.network.live.relay.promptness import be_prompt
 from simlab.network.live.relay.tun import ADDRESSES, DEVICE, Carried, TunReport, remove
 
 MTU = 1500
@@ -58,10 +58,6 @@ _STEP = 10e-6
 _STEPS = 2000
 
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-_TIMER_SLACK = 29  # PR_SET_TIMERSLACK, <linux/prctl.h>
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Way:
@@ -189,7 +185,7 @@ class Bridge:
         forth, back = self._plans()
         self._ways = [Way(first, second, *forth), Way(second, first, *back)]
         self._configure()
-        _hurry()
+        be_prompt()
         return self
 
     def __exit__(
@@ -284,10 +280,13 @@ class Bridge:
             return  # packets wait while this is done
         self._configured = None
         room = 2 * settings.window  # the kernel counts what it needs for itself, about as much
+        # Buffers are as large from the start. Linux would enlarge a sender's only once it is full, and a receiver's
+        # once a round trip: an instance or two would take a round trip longer, which is neither link's nor window's.
+        sending = max(room, 256 * 1024)
         values = {
             "ipv4/tcp_no_metrics_save": "1",
-            "ipv4/tcp_rmem": f"4096 {min(131072, room)} {room}",
-            "ipv4/tcp_wmem": f"4096 16384 {max(room, 256 * 1024)}",
+            "ipv4/tcp_rmem": f"4096 {room} {room}",
+            "ipv4/tcp_wmem": f"4096 {sending} {sending}",
         }
         for name, address in zip(self.names, ADDRESSES, strict=True):
             with inside(name):
@@ -337,10 +336,3 @@ def _overrun(namespace: str) -> int:
             if name.strip() == NAME:
                 return int(numbers.split()[11])
     return 0
-
-
-def _hurry() -> None:
-    """Be woken at once, before others that want to run too: who is late is no measure."""
-    _libc.prctl(_TIMER_SLACK, ctypes.c_ulong(1), 0, 0, 0)
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))

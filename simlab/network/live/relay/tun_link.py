@@ -33,9 +33,6 @@ CONNECT_BOUND = 150.0
 BEAT = 0.02
 """Seconds between two looks whether the bridge is there. How late they are tells how late the halves are."""
 
-_FIRST_WINDOW = 65536
-"""Bytes: half of what the kernel gives a receiver to begin with (tcp_rmem), which it does not take back."""
-
 _SO_RCVBUFFORCE = 33  # <asm-generic/socket.h>
 
 _RECOVERIES = ("TCPSackRecovery", "TCPRenoRecovery", "TCPTimeouts")
@@ -94,7 +91,7 @@ class TunLink(Link):
         """Return a socket that listens at the bridge's end in a site. Raises OSError."""
         with inside(self._bridge.namespaces[site]):
             listener = socket.create_server((self._bridge.addresses[site], 0), backlog=1024)
-        self._limit(listener, fixed=self.settings.window <= _FIRST_WINDOW)
+        self._limit(listener)
         self._listeners.append(listener)
         return listener
 
@@ -102,15 +99,15 @@ class TunLink(Link):
         """Return a socket to call from a site over the bridge. Raises OSError."""
         with inside(self._bridge.namespaces[site]):
             sock = socket.socket(family, socket.SOCK_STREAM)
-        self._limit(sock, fixed=self.settings.window <= _FIRST_WINDOW)
+        self._limit(sock)
         return sock
 
-    def _limit(self, sock: socket.socket, *, fixed: bool) -> None:
+    def _limit(self, sock: socket.socket, *, resized: bool = False) -> None:
         """Have a receiver offer the link's window and no more; what a listener takes in inherits that.
 
-        The kernel lets a buffer grow as it is needed, up to tcp_rmem, unless it is ``fixed``.
+        A new socket has room for it already, one from before the window was changed has not.
         """
-        if fixed:
+        if resized:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, self.settings.window)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, self.settings.window)
 
@@ -133,7 +130,7 @@ class TunLink(Link):
         resized = settings.window != self.settings.window
         super().change(changes)
         for listener in self._listeners if resized else ():
-            self._limit(listener, fixed=True)
+            self._limit(listener, resized=True)
 
     def interrupt(self, how: str, duration: float) -> None:
         """Begin an outage now. Raises ValueError for one of an unknown kind."""
