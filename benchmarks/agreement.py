@@ -6,6 +6,8 @@
 - Every scenario runs live five times, always with the same arrivals, and once in virtual time. Live runs in which
   simlab itself was late are repeated.
 - p50 has to be within 5 %, p95 within 10 %, or within what live runs differ from each other; counts of retries as live.
+- What is stored lies in memory where there is a file system for that: what else a disk does, such as telling an SSD what was
+  deleted some seconds ago, is in no model.
 - A scenario that needs a program that is not there (Orthanc) is left out, and the table says why.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -26,6 +29,7 @@ from rich.console import Console
 
 from benchmarks.agreement_scenarios import SCENARIOS, Scenario
 from benchmarks.agreement_tables import overview
+from benchmarks.corpus import IN_MEMORY
 from benchmarks.machine import describe
 from benchmarks.peers import FailedError, UnavailableError
 from simlab.arguments import at_least
@@ -124,6 +128,8 @@ def main() -> int:
         console.print(f"[{time.monotonic() - started:4.0f} s] {what}", soft_wrap=True)
 
     machine = describe()
+    if IN_MEMORY.is_dir():
+        os.environ["TMPDIR"] = str(IN_MEMORY)  # heeded by us, unless we have asked before, and by all whom we start
     repetitions = options.repetitions or (QUICK_REPETITIONS if options.quick else REPETITIONS)
     found = Agreements(options.quick, repetitions, say)
     try:

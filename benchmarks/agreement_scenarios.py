@@ -42,7 +42,7 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("archive-bound", "archive: six scanners at once, fsync", "archive-bound"),
+    Scenario("archive-bound", "archive: two scanners over six associations, fsync", "archive-bound"),
     Scenario("wan-compression", "20 Mbit/s, 40 ms, JPEG-LS while it is sent", "wan-compression"),
     Scenario("mixed", "scanners on both sides of a link, readers", "mixed"),
     Scenario("orthanc", "Orthanc as archive", "orthanc"),

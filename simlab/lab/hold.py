@@ -179,7 +179,10 @@ class RemoteGroup:
         key = secrets.token_bytes(32)
         self._listener = Listener(("127.0.0.1", 0), authkey=key)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "simlab.lab.worker"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "simlab.lab.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            process_group=0,  # signals that are meant for all of us are the parent's to handle
         )
         self._attending = threading.Thread(target=self._attend, args=(plan,), daemon=True, name="+".join(plan.nodes))
         self._attending.start()

@@ -32,7 +32,10 @@ class RelayProcess:
         self._asking = threading.Lock()
         self._control: Control | None = None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "simlab.network.live.relay.process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "simlab.network.live.relay.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,  # signals that are meant for all of us are the parent's to handle
         )
         try:
             self._control = Control(self._start(control))
