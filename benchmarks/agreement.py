@@ -6,8 +6,8 @@
 - Every scenario runs live five times, always with the same arrivals, and once in virtual time. Live runs in which
   simlab itself was late are repeated.
 - p50 has to be within 5 %, p95 within 10 %, or within what live runs differ from each other; counts of retries as live.
-- What is stored lies in memory where there is a file system for that: what else a disk does, such as telling an SSD what was
-  deleted some seconds ago, is in no model.
+- What is stored lies in memory where there is a file system for that: what else a disk does, such as telling an SSD of
+  files that were deleted some seconds ago, is in no model.
 - A scenario that needs a program that is not there (Orthanc) is left out, and the table says why.
 """
 

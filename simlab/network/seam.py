@@ -287,9 +287,10 @@ class Network(Protocol):
         attributes: Identifier,
         *,
         study: str = "",
+        instances: int = 0,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
-        """MPPS N-SET of SOP instance ``step``. Value: :class:`Outcome`."""
+        """MPPS N-SET of SOP instance ``step``; its attributes name so many instances. Value: :class:`Outcome`."""
 
     def request_commitment(
         self,

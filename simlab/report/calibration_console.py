@@ -32,7 +32,18 @@ def calibration_tables(calibration: Calibration) -> Group:
 
 def _times(calibration: Calibration) -> Table:
     """A row per end of its associations for each node; those whose times are the same share them."""
-    table = _table("node", "is", "servers", "association", "message", "C-STORE", "and per MB", "cv of trains", "image")
+    table = _table(
+        "node",
+        "is",
+        "servers",
+        "association",
+        "message",
+        "and per UID",
+        "C-STORE",
+        "and per MB",
+        "cv of trains",
+        "image",
+    )
     alike: dict[NodeTimes, list[str]] = {}
     for name, node in calibration.nodes.items():
         alike.setdefault(node, []).append(name)
@@ -51,7 +62,7 @@ def _any(times: ServingTimes | AskingTimes) -> bool:
 
 def _cells(times: ServingTimes | AskingTimes) -> Iterator[str]:
     yield str(times.servers) if isinstance(times, ServingTimes) and times.servers is not None else ""
-    yield from map(_duration, (times.association, times.message, times.instance))
+    yield from map(_duration, (times.association, times.message, times.reference, times.instance))
     yield "" if times.byte is None else format_duration(times.byte * 1e6)
     yield format_share(times.cv) if isinstance(times, ServingTimes) and times.cv is not None else ""
 

@@ -47,6 +47,8 @@ class ServingTimes(Frozen):
     """To accept an association."""
     message: Seconds | None = None
     """To answer a request without pixels."""
+    reference: Seconds | None = None
+    """And for each instance that it names, as a commitment request does."""
     instance: Seconds | None = None
     """For a C-STORE, whatever its size."""
     byte: PerByte | None = None
@@ -62,6 +64,8 @@ class AskingTimes(Frozen):
     """To request an association, and to release it."""
     message: Seconds | None = None
     """To send a request without pixels, and to take in the response."""
+    reference: Seconds | None = None
+    """And for each instance that it names."""
     instance: Seconds | None = None
     """Between a response and the next C-STORE, whatever its size."""
     byte: PerByte | None = None

@@ -252,6 +252,16 @@ def test_both_ends_come_out_of_what_was_seen():
     assert set(residuals(table)) == {"C-STORE", "C-FIND"}
 
 
+def test_naming_instances_takes_both_ends_the_same():
+    seen = fake_seen(Fitted(1, 2e-3, 3e-9, 5e-4, 1e-9), Fitted(1, 8e-3, 0.0, 5e-3, 0.0))
+    assert estimate(seen).serving.reference is None
+    seen.requested = {4: [0.010, 0.011, 0.5], 84: [0.020, 0.019, 0.0195]}
+    found = estimate(seen)
+    assert found.serving.reference == found.asking.reference == pytest.approx((0.0195 - 0.011) / 80 / 2, rel=1e-3)
+    seen.requested = {4: [0.010], 84: [0.009]}
+    assert estimate(seen).serving.reference == 0.0
+
+
 def test_what_the_callers_take_is_known_from_the_first_server():
     seen = fake_seen(Fitted(1, 2e-3, 3e-9, 5e-4, 1e-9), Fitted(1, 8e-3, 0.0, 5e-3, 0.0))
     known = AskingTimes(association=0.002, message=0.002, instance=4e-4, byte=0.0)

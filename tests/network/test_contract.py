@@ -154,8 +154,11 @@ def test_procedure_step(world):
     server.step_status = Status(0x0110, "final", 0xA710)
     changed = wait_for(
         world,
-        world.network.set_step("scanner", "archive", "2.25.7", {"PerformedProcedureStepStatus": "COMPLETED"}),
+        world.network.set_step(
+            "scanner", "archive", "2.25.7", {"PerformedProcedureStepStatus": "COMPLETED"}, instances=3
+        ),
     )
+    assert [record.instances for record in records(world, "N-SET")] == [3]
     assert (changed.status, changed.comment) == (0x0110, "final")
     assert server.steps[0] == ("create", "2.25.7", attributes)
     assert server.steps[1] == ("set", "2.25.7", {"PerformedProcedureStepStatus": "COMPLETED"})

@@ -119,6 +119,19 @@ def test_no_association_outlasts_its_operation(world, fault):
         assert [host.associations for host in network.hosts.values()] == [0, 0, 0], outcome
 
 
+def test_naming_instances_takes_time_at_both_ends(world):
+    free = {"association": 0.0, "message": 0.0}
+    world.register("scanner", Times(asking=Asking(**free, reference=0.001)))
+    world.register("archive", Times(Serving(**free, reference=0.002)))
+    completed = {"PerformedProcedureStepStatus": "COMPLETED"}
+    for begin in (
+        lambda: world.network.request_commitment("scanner", "archive", "2.25.9", make_study(50)),
+        lambda: world.network.set_step("scanner", "archive", "2.25.7", completed, instances=50),
+    ):
+        outcome = wait_for(world, begin())
+        assert outcome.finished - outcome.started == pytest.approx(50 * 0.003, rel=1e-2)
+
+
 def test_who_shares_a_computer_shares_its_time_for_its_own_work_too(world):
     times = Times(Serving(1, 0.0, 0.0, 0.0), Asking(0.0, 0.0, 0.0), make_instance=0.01)
     world.register("scanner", times)

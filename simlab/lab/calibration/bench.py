@@ -23,6 +23,7 @@ from simlab.network.seam import Made, Outcome
 from simlab.network.stored import Stored
 from simlab.studies.study import Study
 from simlab.studies.templates import synthetic_studies
+from simlab.studies.uids import derive_uid
 from simlab.topology.model import Topology
 
 LEVELS = (1, 2, 4, 8)
@@ -42,6 +43,12 @@ MESSAGES = 12
 
 FEWEST_MESSAGES = 4
 """The same where time is short."""
+
+REQUESTS = 6
+"""For commitment to a few instances, and as many to all of a study."""
+
+FEW, MANY = 4, 24
+"""Instances of such a request, and how many a study has at least that is of use for it."""
 
 MESSAGE = 0.010
 """Seconds that one takes with its association, about."""
@@ -134,6 +141,9 @@ class Bench:
                     tell(f"{self.server}: {cell}")
                     self.seen.add(cell, self._store(cell) if cell.protocol else self._message(cell))
             number += 1
+        if self._spec.kind in {"archive", "external"}:
+            tell(f"{self.server}: commitment requests")
+            self._request()
         if self._spec.kind == "workstation":
             tell(f"{self.server}: reconstruction")
             self._derive()
@@ -205,6 +215,22 @@ class Bench:
             scanner, "find", self.server, _steps_of(title) if worklist else _one_study(self._studies.last)
         )
 
+    def _request(self) -> None:
+        """Ask for commitment to a few instances and to many; none is asked of who does not take such requests."""
+        study = self._studies.largest
+        if study is None or study.count < MANY:
+            return
+        requests = [study.select(list(study.indices)[:FEW]), study]
+        for number in range(REQUESTS * len(requests)):
+            asked = requests[number % len(requests)]
+            transaction = derive_uid(study.uid, f"calibration {number}")
+            outcome = self._call(self._scanners[0], "request_commitment", self.server, transaction, asked)
+            if not outcome.ok:
+                self.seen.requested.clear()
+                return
+            self.seen.requested.setdefault(asked.count, []).append(outcome.finished - outcome.started)
+            time.sleep(SETTLES)  # until the report has come, if it comes at all
+
     def _derive(self) -> None:
         """Have the workstation reconstruct from a whole study of each kind."""
         for protocol in PROTOCOLS:
@@ -229,6 +255,8 @@ class _Studies:
         self.seed = seed
         self.last = ""
         """Study Instance UID of the one before."""
+        self.largest: Study | None = None
+        """Of them all."""
         self._endless = {protocol: synthetic_studies(protocol, seed) for protocol in PROTOCOLS}
 
     def next(self, protocol: str, count: int | None = None) -> Study:
@@ -236,7 +264,10 @@ class _Studies:
         studies: Iterator[Study] = self._endless[protocol]
         study = next(studies)
         self.last = study.uid
-        return study if count is None else study.select(range(min(count, study.total)))
+        chosen = study if count is None else study.select(range(min(count, study.total)))
+        if self.largest is None or chosen.count > self.largest.count:
+            self.largest = chosen
+        return chosen
 
 
 def _one_study(uid: str) -> Query:

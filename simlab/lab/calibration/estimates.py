@@ -50,7 +50,7 @@ def estimate(seen: Seen, known: AskingTimes | None = None) -> Estimate:
     """Return the times that explain best what was seen.
 
     ``known`` is what the same callers took with another server. What was seen of one number of associations only
-    cannot be told apart, and is left out.
+    cannot be told apart, and is left out. Of what naming an instance takes, half is given to each end.
     """
     serving, asking, besides = ServingTimes(), AskingTimes(), 0.0
     if _varied(seen.cells("C-STORE")):
@@ -65,6 +65,9 @@ def estimate(seen: Seen, known: AskingTimes | None = None) -> Estimate:
         theirs, ours, share = _of_messages(seen, message, serving.servers or 1, besides, known)
         serving = serving.model_copy(update={"association": share * theirs, "message": (1 - share) * theirs})
         asking = asking.model_copy(update={"association": share * ours, "message": (1 - share) * ours})
+    if (reference := seen.reference()) is not None:
+        serving = serving.model_copy(update={"reference": reference / 2})
+        asking = asking.model_copy(update={"reference": reference / 2})
     together = {name: value for name, value in known if value is not None} if known is not None else {}
     return Estimate(_short(serving), _short(asking.model_copy(update=together)), besides)
 

@@ -107,6 +107,8 @@ class Seen:
     trials: dict[Cell, list[Trial]] = field(default_factory=dict)
     made: dict[str, list[float]] = field(default_factory=dict)
     """Seconds an instance, by modality, each time that a study was made."""
+    requested: dict[int, list[float]] = field(default_factory=dict)
+    """Seconds that a commitment request took with its association, by the instances that it named."""
     derived: list[float] = field(default_factory=list)
     """Seconds an instance, each time that a workstation derived some."""
     studies: int = 0
@@ -141,6 +143,14 @@ class Seen:
         """Seconds for an association without its C-STOREs, where there was one at a time; None if none was seen."""
         alone = [each for cell, trials in self.trials.items() if cell.associations == 1 for each in _around(trials)]
         return median(alone) if alone else None
+
+    def reference(self) -> float | None:
+        """Seconds more that a request takes for each instance that it names, at both ends; None if it was not seen."""
+        if len(self.requested) < 2:
+            return None
+        fewest, most = min(self.requested), max(self.requested)
+        more = median(self.requested[most]) - median(self.requested[fewest])
+        return max(0.0, more / (most - fewest))
 
     def cv(self) -> float:
         """Coefficient of variation of what a train takes, among those that went side by side."""

@@ -224,16 +224,25 @@ class LiveNetwork:
         attributes: Identifier,
         *,
         study: str = "",
+        instances: int = 0,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """N-SET of a Modality Performed Procedure Step (PS3.4 section F.7.2)."""
-        return self._step("N-SET", source, target, step, attributes, study, timeout)
+        return self._step("N-SET", source, target, step, attributes, study, timeout, instances)
 
     def _step(
-        self, operation: str, source: str, target: str, step: str, attributes: Identifier, study: str, timeout: float
+        self,
+        operation: str,
+        source: str,
+        target: str,
+        step: str,
+        attributes: Identifier,
+        study: str,
+        timeout: float,
+        instances: int = 0,
     ) -> Event:
         sop_class = PERFORMED_PROCEDURE_STEP
-        call = self._call(Outcome, operation, source, target, timeout, sop_class, study)
+        call = self._call(Outcome, operation, source, target, timeout, sop_class, study, instances)
 
         def work() -> Outcome:
             with call.associate([sop_class]) as association:

@@ -167,7 +167,7 @@ class Association:
 
     def exchange(self, serve: Serve[T], references: int = 0) -> Steps[T]:
         """Request it, ask (as :meth:`ask`), and release it, all in one, where that is smooth."""
-        message = self._path.target.times.serving.message
+        message = self._serving(references)
         opened = self.open(message)
         try:
             if opened > self._timeout:
@@ -180,7 +180,13 @@ class Association:
     def _sending(self, references: int) -> float:
         """Seconds until a request is sent that names so many instances."""
         source, size = self._path.source, SMALL_MESSAGE + references * REFERENCE_BYTES
-        return source.take(source.times.asking.message) + self._path.cross(size)
+        asking = source.times.asking
+        return source.take(asking.message + references * asking.reference) + self._path.cross(size)
+
+    def _serving(self, references: int) -> float:
+        """Seconds of the other AE's time for such a request."""
+        serving = self._path.target.times.serving
+        return serving.message + references * serving.reference
 
     def _smoothly(self, sending: float, served: float, serve: Serve[T], ahead: float = 0.0) -> Steps[T]:
         """Ask in so many seconds, where nothing can go wrong but that the other AE is too slow.
@@ -249,10 +255,10 @@ class Association:
         """
         path, sending = self._path, self._sending(references)
         if not self.fault and not self._faults.concern(asked.operation):
-            served = path.target.visit(path.target.times.serving.message, sending + path.latency)
+            served = path.target.visit(self._serving(references), sending + path.latency)
             return (yield from self._smoothly(sending, served, serve))
-        times = path.target.times.serving
-        request = _Request(asked, pdus, sending, SMALL_MESSAGE, times.message, f"none within {self._timeout:g} s")
+        unanswered = f"none within {self._timeout:g} s"
+        request = _Request(asked, pdus, sending, SMALL_MESSAGE, self._serving(references), unanswered)
         return (yield from self._exchange(request, serve, answer))
 
     def store(

@@ -201,15 +201,16 @@ class VirtualNetwork(Querying):
         attributes: Identifier,
         *,
         study: str = "",
+        instances: int = 0,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Event:
         """MPPS N-SET."""
-        call = Operation(Outcome, "N-SET", source, target, timeout, PERFORMED_PROCEDURE_STEP, study)
+        call = Operation(Outcome, "N-SET", source, target, timeout, PERFORMED_PROCEDURE_STEP, study, instances)
 
         def serve(_: RequestFault) -> Outcome:
             return call.outcome(self._nodes[target].server.set_step(step, attributes))
 
-        return self._exchange(call, self._asked(call, step), serve)
+        return self._operate(call, self._asking(call, self._asked(call, step), serve, references=instances))
 
     def request_commitment(
         self,

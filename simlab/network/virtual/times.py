@@ -24,6 +24,8 @@ class Serving:
     """And for each byte of it."""
     cv: float = 0.0
     """Coefficient of variation of what a whole train of C-STOREs takes, from one train to the next."""
+    reference: float = 75e-6
+    """For each instance that a message names, as a commitment request does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Asking:
     """Between a response and the next C-STORE, whatever its size."""
     byte: float = 0.0
     """And for each byte of that."""
+    reference: float = 75e-6
+    """For each instance that a message names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,8 +239,9 @@ class Scanner:
             return
         ended = self.node.scenario_time()
         attributes = discontinued_step(ended) if missing else completed_step(study, ended)
+        set_step = partial(self.node.network.set_step, self.node.name, self.steps_to, step, attributes)
         outcome: Outcome = yield from self.persist(
-            partial(self.node.network.set_step, self.node.name, self.steps_to, step, attributes, study=study.uid)
+            partial(set_step, study=study.uid, instances=0 if missing else study.total)
         )
         if outcome.ok and not missing:
             self.node.milestone("completed", study.uid)
