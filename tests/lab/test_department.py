@@ -63,6 +63,14 @@ def test_up_and_down(processes):
     assert all(process.returncode == 0 for process in processes)
 
 
+@pytest.mark.skipif(not hasattr(os, "getpgid"), reason="Windows has no process groups of this kind")
+def test_a_terminals_signals_are_for_the_first_process_alone(processes):
+    """Others would complain of Ctrl-C while they are still starting."""
+    with tiny_lab().up() as network:
+        assert all(os.getpgid(process.pid) != os.getpgrp() for process in processes)
+        network.check()
+
+
 def test_up_and_at_work():
     everything = Query({"StudyInstanceUID": ""})
     with bounded(), tiny_lab().up(works=True, in_process=True) as network:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -302,6 +303,17 @@ def test_a_relay_ends_when_its_parent_is_gone():
         relay = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
     assert psutil.wait_procs([relay], timeout=BOUND)[1] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux's")
+def test_the_relay_comes_first_where_the_system_allows_it(relay):
+    policy = os.sched_getscheduler(relay._process.pid)
+    try:
+        os.sched_setscheduler(relay._process.pid, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        assert policy == os.SCHED_OTHER
+    else:
+        assert policy == os.SCHED_RR
 
 
 @pytest.mark.slow
