@@ -48,8 +48,9 @@ def calibrate(
 
     Each archive, workstation and worklist of ours is brought up as the topology has it, on this machine and without
     links and faults; one that is not ours is called where the topology says. Its scanners store studies there, one to
-    eight at a time, small instances and large ones, and ask questions. Everything that is stored at an AE that is not
-    ours stays there. ``node`` measures that one only. It takes about ``time`` ("2 min", or seconds).
+    eight at a time, small instances and large ones, ask questions, and ask for commitment to what they stored.
+    Everything that is stored at an AE that is not ours stays there. ``node`` measures that one only. It takes about
+    ``time`` ("2 min", or seconds).
 
     With ``out`` the calibration is saved there. Ctrl-C ends it; the result holds what there is, and says so. Raises
     UserError for what cannot be, in one line, GroupError if a process fails.
