@@ -18,6 +18,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -129,7 +130,7 @@ def main() -> int:
 
     machine = describe()
     if IN_MEMORY.is_dir():
-        os.environ["TMPDIR"] = str(IN_MEMORY)  # heeded by us, unless we have asked before, and by all whom we start
+        tempfile.tempdir = os.environ["TMPDIR"] = str(IN_MEMORY)  # for us, and for all whom we start
     repetitions = options.repetitions or (QUICK_REPETITIONS if options.quick else REPETITIONS)
     found = Agreements(options.quick, repetitions, say)
     try:

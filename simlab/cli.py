@@ -26,7 +26,7 @@ from simlab.arguments import (
     reading,
     some_time,
 )
-from simlab.commands.terminal import INTERRUPTED, MISTAKE, NOT_WELL, OK, complain
+from simlab.commands.terminal import MISTAKE, NOT_WELL, OK, complain
 from simlab.errors import GroupError, UserError
 from simlab.lab.addresses import check_ae_title, parse_address
 from simlab.units import parse_rate
@@ -181,7 +181,10 @@ def make_parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit code; a mistake of the user is one line on standard error."""
+    """Run the command line. Returns the exit code; a mistake of the user is one line on standard error.
+
+    Ctrl-C is for the caller to catch, where a command does not end in good order by itself.
+    """
     parser = make_parser()
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words:
@@ -198,11 +201,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GroupError as error:
         complain(f"simlab: {error}")
         return NOT_WELL
-    except KeyboardInterrupt:
-        complain("simlab: interrupted")
-        return INTERRUPTED
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -32,18 +32,8 @@ def calibration_tables(calibration: Calibration) -> Group:
 
 def _times(calibration: Calibration) -> Table:
     """A row per end of its associations for each node; those whose times are the same share them."""
-    table = _table(
-        "node",
-        "is",
-        "servers",
-        "association",
-        "message",
-        "and per UID",
-        "C-STORE",
-        "and per MB",
-        "cv of trains",
-        "image",
-    )
+    columns = ("association", "message", "and per UID", "C-STORE", "and per MB")
+    table = _table("node", "is", "servers", *columns, "cv of trains", "image")
     alike: dict[NodeTimes, list[str]] = {}
     for name, node in calibration.nodes.items():
         alike.setdefault(node, []).append(name)

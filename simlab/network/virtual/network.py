@@ -210,7 +210,7 @@ class VirtualNetwork(Querying):
         def serve(_: RequestFault) -> Outcome:
             return call.outcome(self._nodes[target].server.set_step(step, attributes))
 
-        return self._operate(call, self._asking(call, self._asked(call, step), serve, references=instances))
+        return self._exchange(call, self._asked(call, step), serve, references=instances)
 
     def request_commitment(
         self,

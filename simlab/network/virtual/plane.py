@@ -139,10 +139,16 @@ class Plane:
             yield from association.request([(call.sop_class, syntax) for syntax in UNCOMPRESSED])
 
     def _exchange(
-        self, call: Operation[OutcomeT], asked: Asked, serve: Serve[OutcomeT], *, pdus: int = WITH_DATA_SET
+        self,
+        call: Operation[OutcomeT],
+        asked: Asked,
+        serve: Serve[OutcomeT],
+        *,
+        pdus: int = WITH_DATA_SET,
+        references: int = 0,
     ) -> Event:
         """An operation of one request and one response, on an association of its own."""
-        return self._operate(call, self._asking(call, asked, serve, pdus=pdus))
+        return self._operate(call, self._asking(call, asked, serve, pdus=pdus, references=references))
 
     def _asking(
         self,
