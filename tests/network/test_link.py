@@ -88,6 +88,22 @@ def test_a_warm_connection_takes_a_round_trip_and_the_line_time(bandwidth, rtt):
     assert took == pytest.approx(rtt + size * WIRE / bandwidth, rel=0.001)
 
 
+@pytest.mark.parametrize("bandwidth", [10 * MBIT, 1000 * MBIT])
+def test_an_idle_line_makes_up_for_what_the_link_hears_late(bandwidth):
+    rtt, size, reaction = 0.01, 526_000, 40e-6
+    sharing = Sharing(bandwidth=bandwidth, latency=rtt / 2, queue=10**7)
+    sharing.clock.reaction = reaction
+    sender, flow = sharing.send(10 * size, ending=False)
+    sender.amount = 0
+    for _ in range(10):
+        happened = sharing.clock.now()
+        sender.amount += size
+        sharing.clock.at(happened + reaction, flow.pump)
+        sharing.clock.run(happened + 100)
+        came = sender.arrivals[-1][0] - happened
+    assert came == pytest.approx(rtt / 2 + size * WIRE / bandwidth, rel=1e-6)  # once, however many chunks follow
+
+
 def test_slow_start_doubles_what_is_under_way():
     rtt, size = 0.1, 526_000
     sharing = Sharing(latency=rtt / 2)

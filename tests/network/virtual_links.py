@@ -10,6 +10,8 @@ from simlab.network.link.settings import WIRE, LinkSettings
 class Clock:
     """Simulated time."""
 
+    reaction = 0.0
+
     def __init__(self):
         self._now = 0.0
         self._events = []

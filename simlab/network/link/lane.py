@@ -17,6 +17,9 @@ CHUNK_TIME = 0.0002
 class Clock(Protocol):
     """What drives a link: real or simulated time."""
 
+    reaction: float
+    """Seconds from what happens to a link's hearing of it. Simulated time knows at once."""
+
     def now(self) -> float:
         """Seconds."""
 
@@ -105,9 +108,12 @@ class Lane:
         return self._free <= now or (self._free - now) * self._bandwidth + self.chunk * WIRE <= self._queue
 
     def enter(self, size: int, now: float) -> float:
-        """Put a chunk into the queue; return when its last byte has left the line."""
+        """Put a chunk into the queue; return when its last byte has left the line.
+
+        If the line was idle, it began to send when the chunk was there, and not when the link heard of it.
+        """
         took = size * WIRE / self._bandwidth
-        self._free = max(self._free, now) + took
+        self._free = max(self._free, now - self._clock.reaction) + took
         self.busy += took
         self.payload += size
         return self._free
