@@ -27,8 +27,8 @@ LONG = 0.004
 """Seconds from which a wait may be rounded to whole milliseconds: the rest of it is waited for finely."""
 
 REACTION = 40e-6
-"""Seconds from a peer's send to this process's hearing of it, which is what waking a process up takes: 40 to 60 us were
-measured where it had slept for a millisecond, more after longer sleep. Lines make up for it, so rather less than more."""
+"""Seconds from a peer's send to this process's hearing of it, which is what waking a process takes: 40 to 60 us were
+measured where it had slept for a millisecond, more after longer. Lines make up for it, so rather too little."""
 
 MOST_DESCRIPTORS = 1024
 """``select`` takes descriptors below this (FD_SETSIZE)."""
