@@ -100,9 +100,9 @@ class Group:
         """Run the workflows until :meth:`stop`; run second 0 is ``origin`` on this process's ``perf_counter``."""
         self.env.start(origin)
         for name, node in self._nodes.items():
-            kind = KINDS[node.spec.kind]
-            if kind.workflow is not None and (self._plan.works or not kind.initiates):
-                self.env.process(kind.workflow(node, self._halves[name]))
+            workflow = KINDS[node.spec.kind].does(works=self._plan.works)
+            if workflow is not None:
+                self.env.process(workflow(node, self._halves[name]))
         self.env.run(until=self._stopped)
 
     def call(

@@ -81,8 +81,10 @@ class VirtualWorld:
                 ),
                 shared.get(group),
             )
-            if kind.workflow is not None and (works or not kind.initiates):
-                self.env.process(kind.workflow(node, model))
+            model.know(its)
+            workflow = kind.does(works=works)
+            if workflow is not None:
+                self.env.process(workflow(node, model))
 
     def _route(self, source: str, target: str) -> Route:
         sites = self.topology.nodes[source].site, self.topology.nodes[target].site

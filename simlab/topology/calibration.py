@@ -84,6 +84,8 @@ class NodeTimes(Frozen):
     """To acquire an instance, besides the examination."""
     derive_instance: Seconds | None = None
     """To reconstruct one."""
+    report: Seconds | None = None
+    """From its answer to a commitment request until its report has come, of an AE that is not ours."""
 
 
 class CodecTimes(Frozen):

@@ -48,8 +48,6 @@ def test_lossless_means_every_value(syntax, data):
     dtype = data.draw(st.sampled_from(["u1", "<u2", "i1", "<i2"] if syntax.alias in SIGNED else ["u1", "<u2"]))
     stored = data.draw(st.integers(2, 8 * np.dtype(dtype).itemsize))
     values = data.draw(arrays(dtype=dtype, stored=stored))
-    if syntax.alias == "jpegls" and values.shape[-2] * values.shape[-1] < 100:
-        return  # CharLS has no room for its own header there
     instance = image(values, stored=stored)
     packed = compress(instance, syntax)
     assert packed.file_meta.TransferSyntaxUID == syntax.uid
@@ -65,8 +63,6 @@ def test_lossless_means_every_value(syntax, data):
 def test_lossless_means_every_colour(syntax, data):
     stored = data.draw(st.sampled_from([8, 12, 16]))
     values = data.draw(arrays(dtype="u1" if stored == 8 else "<u2", stored=stored, colour=True))
-    if syntax.alias == "jpegls" and values.shape[-3] * values.shape[-2] < 100:
-        return
     packed = compress(image(values, stored=stored, photometric="RGB"), syntax)
     expected = "YBR_RCT" if syntax.alias in ("j2k", "htj2k", "htj2k-rpcl") else "RGB"
     assert (packed.PhotometricInterpretation, packed.PlanarConfiguration) == (expected, 0)

@@ -48,7 +48,11 @@ REQUESTS = 6
 """For commitment to a few instances, and as many to all of a study."""
 
 FEW, MANY = 4, 24
-"""Instances of such a request, and how many a study has at least that is of use for it."""
+"""Instances of such a request, and how many the study of the other has at least."""
+
+PATIENCE, LOOK = 5.0, 0.01
+"""Seconds for which a report is waited for, and between two looks for it. Who does not know our scanners' ports sends
+none, and is not waited for again."""
 
 MESSAGE = 0.010
 """Seconds that one takes with its association, about."""
@@ -217,10 +221,11 @@ class Bench:
 
     def _request(self) -> None:
         """Ask for commitment to a few instances and to many; none is asked of who does not take such requests."""
+        if self._studies.count < MANY:  # where time is short
+            self._transfer(PROTOCOLS[0], [MANY])
         study = self._studies.largest
-        if study is None or study.count < MANY:
-            return
-        requests = [study.select(list(study.indices)[:FEW]), study]
+        assert study is not None
+        requests, patience = [study.select(list(study.indices)[:FEW]), study], PATIENCE
         for number in range(REQUESTS * len(requests)):
             asked = requests[number % len(requests)]
             transaction = derive_uid(study.uid, f"calibration {number}")
@@ -229,7 +234,22 @@ class Bench:
                 self.seen.requested.clear()
                 return
             self.seen.requested.setdefault(asked.count, []).append(outcome.finished - outcome.started)
-            time.sleep(SETTLES)  # until the report has come, if it comes at all
+            reported = self._reported(transaction, patience)
+            patience = SETTLES if reported is None else PATIENCE
+            if reported is not None:
+                self.seen.reported.setdefault(asked.count, []).append(reported - outcome.finished)
+            time.sleep(SETTLES)
+
+    def _reported(self, transaction: str, patience: float) -> float | None:
+        """Wait for the report on a request; returns the run second at which it came, None if it does not."""
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            time.sleep(LOOK)
+            records, _ = self._department.drain()
+            for record in records:
+                if record.operation == "report" and transaction in record.comment:
+                    return record.finished
+        return None
 
     def _derive(self) -> None:
         """Have the workstation reconstruct from a whole study of each kind."""
@@ -258,6 +278,11 @@ class _Studies:
         self.largest: Study | None = None
         """Of them all."""
         self._endless = {protocol: synthetic_studies(protocol, seed) for protocol in PROTOCOLS}
+
+    @property
+    def count(self) -> int:
+        """Instances of the largest."""
+        return 0 if self.largest is None else self.largest.count
 
     def next(self, protocol: str, count: int | None = None) -> Study:
         """The next one, or so many of its instances."""

@@ -19,6 +19,7 @@ from simlab.lab.calibration.scenario import alike, bench_topology, compressed_sy
 from simlab.lab.calibration.trials import Seen
 from simlab.lab.lab import Lab
 from simlab.lab.live_run import require_external
+from simlab.network.virtual.times import UNCALIBRATED
 from simlab.topology.calibration import AskingTimes, Calibration, CodecTimes, Measured, NodeTimes, Point, Range
 from simlab.topology.model import Topology
 from simlab.units import format_size, parse_duration
@@ -151,7 +152,16 @@ def _told(topology: Topology, measured: Measured, found: dict[str, Seen], codecs
     nodes = {name: NodeTimes() for name in topology.nodes} if asking is not None else {}
     for name, each in estimates.items():
         derived = found[name].derived
-        update = {"serving": each.serving, "derive_instance": cut(median(derived)) if derived else None}
+        update: dict[str, object] = {
+            "serving": each.serving,
+            "derive_instance": cut(median(derived)) if derived else None,
+        }
+        report = found[name].report()
+        if topology.nodes[name].kind == "external" and report is not None:
+            always, named = report
+            # Our scanners' part of it is as usual.
+            update["asking"] = AskingTimes(reference=cut(max(0.0, named - UNCALIBRATED.serving.reference)))
+            update["report"] = cut(always)
         for other in alike(topology, name):
             nodes[other] = nodes[other].model_copy(update=update)
     made = [(modality, each) for seen in found.values() for modality, times in seen.made.items() for each in times]
@@ -159,8 +169,8 @@ def _told(topology: Topology, measured: Measured, found: dict[str, Seen], codecs
         if name in nodes and spec.kind != "external":
             times = [seconds for modality, seconds in made if modality == getattr(spec, "modality", None)]
             scanner = {"asking": asking, "make_instance": cut(median(times)) if times else None}
-            named = {"kind": spec.kind, "modality": getattr(spec, "modality", None)}
-            nodes[name] = nodes[name].model_copy(update={**named, **scanner})
+            known = {"kind": spec.kind, "modality": getattr(spec, "modality", None)}
+            nodes[name] = nodes[name].model_copy(update={**known, **scanner})
     syntaxes = {name: kept_in(topology.nodes[name]).keyword for name in found}
     table = tuple(
         point for name, seen in found.items() for point in points(name, seen, estimates[name], syntaxes[name])

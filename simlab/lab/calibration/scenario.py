@@ -89,6 +89,8 @@ def bench_topology(topology: Topology, server: str) -> Topology:
     if not scanners:
         settings = {"kind": "modality", "ae_title": "SIMLAB", "modality": "CT", "worklist": server, "store": server}
         scanners = {PROBE: SPECS["modality"].model_validate(settings)}
+    if spec.kind == "external":  # it can send its reports only to where it knows them to be
+        del probe["host"], probe["port"]
     nodes |= {name: each.model_copy(update=probe) for name, each in scanners.items()}
     nothing: dict[str, object] = {"sites": {}, "links": (), "faults": (), "expect": (), "experiment": None}
     return topology.model_copy(update={"nodes": nodes, **nothing})

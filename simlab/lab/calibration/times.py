@@ -28,12 +28,17 @@ def times_of(calibration: Calibration, topology: Topology) -> dict[str, Times]:
         local = {field: getattr(node, field) for field in ("make_instance", "derive_instance")}
         found[name] = replace(
             UNCALIBRATED,
+            report=max(0.0, (node.report or 0.0) - _REPORTING),
             serving=replace(UNCALIBRATED.serving, **_measured(node.serving)),
             asking=replace(UNCALIBRATED.asking, **_measured(node.asking)),
             codecs={**UNCALIBRATED.codecs, **codecs},
             **{field: seconds for field, seconds in local.items() if seconds is not None},
         )
     return found
+
+
+_REPORTING = sum(part.association + part.message for part in (UNCALIBRATED.asking, UNCALIBRATED.serving))
+"""Seconds that the report itself takes."""
 
 
 def measured_of(calibration: Calibration, topology: Topology) -> dict[str, NodeTimes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
@@ -109,6 +109,8 @@ class Seen:
     """Seconds an instance, by modality, each time that a study was made."""
     requested: dict[int, list[float]] = field(default_factory=dict)
     """Seconds that a commitment request took with its association, by the instances that it named."""
+    reported: dict[int, list[float]] = field(default_factory=dict)
+    """Seconds from the answer to such a request until the report had come, by the same."""
     derived: list[float] = field(default_factory=list)
     """Seconds an instance, each time that a workstation derived some."""
     studies: int = 0
@@ -146,11 +148,15 @@ class Seen:
 
     def reference(self) -> float | None:
         """Seconds more that a request takes for each instance that it names, at both ends; None if it was not seen."""
-        if len(self.requested) < 2:
-            return None
-        fewest, most = min(self.requested), max(self.requested)
-        more = median(self.requested[most]) - median(self.requested[fewest])
-        return max(0.0, more / (most - fewest))
+        line = _line(self.requested)
+        return None if line is None else line[1]
+
+    def report(self) -> tuple[float, float] | None:
+        """Seconds from the answer to a commitment request until the report on it has come, and for each instance more.
+
+        None if that was not seen.
+        """
+        return _line(self.reported)
 
     def cv(self) -> float:
         """Coefficient of variation of what a train takes, among those that went side by side."""
@@ -170,6 +176,16 @@ class Seen:
             )
             for cell in self.cells(*operations)
         ]
+
+
+def _line(seconds: Mapping[int, Sequence[float]]) -> tuple[float, float] | None:
+    """What is always taken, and for each instance more; neither is less than nothing."""
+    if len(seconds) < 2:
+        return None
+    fewest, most = min(seconds), max(seconds)
+    least = median(seconds[fewest])
+    each = max(0.0, (median(seconds[most]) - least) / (most - fewest))
+    return max(0.0, least - fewest * each), each
 
 
 def _around(trials: Iterable[Trial]) -> Iterable[float]:

@@ -94,6 +94,8 @@ class Times:
     """Seconds to reconstruct one."""
     codecs: Mapping[tuple[str, str], Codec] = field(default_factory=lambda: CODECS)
     """By modality and transfer syntax UID."""
+    report: float = 0.0
+    """Seconds for which an AE that is not ours lets a commitment request lie before it reports."""
 
     def codec(self, modality: str, syntax: str) -> Codec:
         """What a transfer syntax does to the images of a modality."""

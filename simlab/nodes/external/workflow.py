@@ -1,4 +1,4 @@
-"""What somebody else's AE does in virtual time: it reports what it commits to, at once and on a new association.
+"""What somebody else's AE does in virtual time: it reports what it commits to, on a new association.
 
 In the live world it does whatever it does; no workflow of ours runs for it.
 """
@@ -10,13 +10,14 @@ from typing import Any
 
 from simpy import Event
 
-from simlab.nodes.archive.decisions import Accepted, HoldsInstances
+from simlab.nodes.archive.decisions import Accepted
 from simlab.nodes.archive.workflow import Reporting, report
+from simlab.nodes.external.model import ExternalModel
 from simlab.nodes.node import Node
 
 
-def run(node: Node, model: HoldsInstances) -> Generator[Event, Any, None]:
+def run(node: Node, model: ExternalModel) -> Generator[Event, Any, None]:
     """Answer commitment requests as they come, side by side."""
     while True:
         accepted: Accepted = yield node.notifications.get()
-        node.env.process(report(node, model.holdings, accepted, Reporting()))
+        node.env.process(report(node, model.holdings, accepted, Reporting(delay=model.report_delay)))

@@ -51,6 +51,11 @@ def run(node: Node, _: object = None) -> Steps:
         yield from scanner.examine(replace(study, started=node.scenario_time()))
 
 
+def listen(node: Node, _: object = None) -> Steps:
+    """Only hear of commitments: people play the scanner's part, and nobody here has asked for any."""
+    yield from Scanner(node).receive_reports()
+
+
 class Copy:
     """The local copy of a study. It is not deleted while it is being sent."""
 

@@ -84,15 +84,21 @@ def encode_jpegls_near(frame: Frame, form: PixelFormat, options: LossyOptions) -
 
 
 def _encode_jpegls(frame: Frame, form: PixelFormat, near: int) -> bytes:
-    # imagecodecs would declare 16 bits where 12 are stored, and compress less for it.
+    import imagecodecs  # noqa: PLC0415
     import jpeg_ls  # noqa: PLC0415
 
-    return bytes(
-        jpeg_ls.encode_buffer(
-            to_unsigned(frame, form.stored).tobytes(), form.rows, form.columns, form.samples, form.stored, near,
-            2 if form.samples == 3 else 0,
+    unsigned = to_unsigned(frame, form.stored)
+    interleaved = 2 if form.samples == 3 else 0
+    try:
+        return bytes(
+            jpeg_ls.encode_buffer(
+                unsigned.tobytes(), form.rows, form.columns, form.samples, form.stored, near, interleaved
+            )
         )
-    )  # fmt: skip
+    except RuntimeError:
+        # It has room for twice the pixels, and a few pixels of noise may take more. imagecodecs has room, but declares
+        # 16 bits where 12 are stored, and compresses less for it.
+        return bytes(imagecodecs.jpegls_encode(unsigned, near))
 
 
 def decode_jpegls(data: bytes, _form: PixelFormat) -> Frame:
