@@ -81,7 +81,7 @@ class VirtualWorld:
                 ),
                 shared.get(group),
             )
-            model.know(its)
+            model.report_delay = its.report
             workflow = kind.does(works=works)
             if workflow is not None:
                 self.env.process(workflow(node, model))

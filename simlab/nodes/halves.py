@@ -9,7 +9,6 @@ from simlab.network.live.server import KeptInstance, Offer, ReceivedInstance, Re
 from simlab.network.polling import Watch
 from simlab.network.query import Query
 from simlab.network.seam import NO_STATUS, Made, Status, StoreOptions
-from simlab.network.virtual.times import Times
 from simlab.nodes.node import NOT_OFFERED, Refusing
 from simlab.studies.study import InstanceReference, Study
 
@@ -50,8 +49,8 @@ class LiveHalf(Refusing):
 class VirtualHalf(Refusing):
     """Base of models: a :class:`simlab.network.virtual.server.VirtualServer` that holds nothing."""
 
-    def know(self, times: Times) -> None:
-        """Hear what a calibration has measured. Nearly all of that is the computer's business, and not the node's."""
+    report_delay = 0.0
+    """Seconds for which it lets commitment requests lie, as far as a calibration has seen that of an AE not ours."""
 
     def take(self, study: Study) -> Status:
         """Refuse a C-STORE."""

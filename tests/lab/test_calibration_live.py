@@ -84,3 +84,29 @@ def test_an_external_node_that_is_not_there():
     external = f"{{kind: external, ae_title: PACS, host: 127.0.0.1, port: {free_port()}}}"
     with pytest.raises(UserError, match="node archive: nothing listens at PACS@"):
         simlab.calibrate(tiny_lab(TINY.replace("{kind: archive, ae_title: ARCHIVE}", external)))
+
+
+PACS = """\
+simlab: 1
+name: pacs
+nodes:
+  archive: {{kind: archive, ae_title: ARCHIVE, port: {archive}, report_delay: 700 ms}}
+  ct1: {{kind: external, ae_title: CT1, host: 127.0.0.1, port: {scanner}}}
+"""
+"""It takes its time to report, and knows where somebody else's scanner is."""
+
+
+def test_how_long_somebody_elses_archive_lets_requests_lie():
+    scanner, archive = free_port(), free_port()
+    external = f"{{kind: external, ae_title: ARCHIVE, host: 127.0.0.1, port: {archive}}}"
+    ours = TINY.replace("{kind: archive, ae_title: ARCHIVE}", external)
+    ours = ours.replace("ae_title: CT1,", f"ae_title: CT1, port: {scanner},")
+    with tiny_lab(PACS.format(scanner=scanner, archive=archive)).up():
+        calibration = simlab.calibrate(tiny_lab(ours), node="archive", time="5 s")
+    assert 0.7 <= calibration.nodes["archive"].report < 1.2
+    assert 0.6 < times_of(calibration, tiny_lab(ours).topology)["archive"].report < 1.2
+    measured, usual = (
+        tiny_lab(ours).calibrated(each).run("virtual").records.set_index("operation").finished
+        for each in (calibration, None)
+    )
+    assert 0.6 < (measured["safe"] - measured["stored"]) - (usual["safe"] - usual["stored"]) < 1.2

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lab.samples import TINY, tiny_topology, two_scanners, with_reader
 from simlab.errors import UserError
-from simlab.lab.calibration.codecs import images_of, measure_codec
+from simlab.lab.calibration.codecs import acquired, images_of, measure_codec
 from simlab.lab.calibration.estimates import estimate, points, residuals
 from simlab.lab.calibration.extrapolation import extrapolations
 from simlab.lab.calibration.fit import Fitted
@@ -174,6 +174,15 @@ def test_the_bench_is_the_server_as_it_is_and_the_scanners_without_links():
     assert {spec.site for spec in bench.nodes.values()} == {"main"}
 
 
+def test_scanners_stay_where_an_external_archive_knows_them_to_be():
+    text = TINY.replace("ae_title: CT1,", "ae_title: CT1, port: 11121,")
+    external = text.replace(
+        "{kind: archive, ae_title: ARCHIVE}", "{kind: external, ae_title: A, host: 10.0.0.1, port: 104}"
+    )
+    assert bench_topology(tiny_topology(text), "archive").nodes["ct1"].port is None
+    assert bench_topology(tiny_topology(external), "archive").nodes["ct1"].port == 11121
+
+
 def test_without_a_scanner_there_is_a_probe():
     text = "simlab: 1\nname: a\nnodes:\n  archive: {kind: archive, ae_title: ARCHIVE}\n"
     bench = bench_topology(tiny_topology(text), "archive")
@@ -262,6 +271,29 @@ def test_naming_instances_takes_both_ends_the_same():
     assert estimate(seen).serving.reference == 0.0
 
 
+def test_a_report_takes_a_while_and_more_for_each_instance():
+    seen = Seen()
+    assert seen.report() is None
+    seen.reported = {4: [0.5]}
+    assert seen.report() is None, "what each instance takes cannot be told from one number of them"
+    seen.reported = {4: [0.504, 9.0, 0.503], 24: [0.524, 0.525]}
+    assert seen.report() == pytest.approx((0.5, 0.0205 / 20), rel=0.01)
+    seen.reported = {4: [0.004], 84: [0.003]}
+    assert seen.report() == (0.004, 0.0), "nothing takes less than nothing"
+
+
+def test_who_is_not_ours_lets_a_request_lie_for_as_long_as_its_report_did_not_take_itself():
+    topology = tiny_topology()
+
+    def lies(report):
+        nodes = {"archive": NodeTimes(report=report)}
+        return times_of(CALIBRATION.model_copy(update={"nodes": nodes}), topology)["archive"].report
+
+    usual = UNCALIBRATED.asking, UNCALIBRATED.serving
+    assert lies(None) == lies(0.001) == 0.0
+    assert lies(60.0) == pytest.approx(60.0 - sum(each.association + each.message for each in usual))
+
+
 def test_what_the_callers_take_is_known_from_the_first_server():
     seen = fake_seen(Fitted(1, 2e-3, 3e-9, 5e-4, 1e-9), Fitted(1, 8e-3, 0.0, 5e-3, 0.0))
     known = AskingTimes(association=0.002, message=0.002, instance=4e-4, byte=0.0)
@@ -292,9 +324,17 @@ def test_an_interrupted_calibration_says_what_can_be_told(tried):
 
 
 def test_codecs_are_measured_on_the_protocols_images():
-    images = images_of("MR")[:2]
+    images = images_of("mr-brain")[::4]
     measured = measure_codec("MR", images, named("jpegls"))
     assert measured.transfer_syntax == "JPEGLSLossless"
     assert 2.5 < measured.ratio < 5
     assert measured.encode > 0
     assert measured.decode > 0
+
+
+def test_the_images_are_those_of_what_is_ordered():
+    ordered = tiny_topology(two_scanners())
+    assert acquired(ordered, "CT") == ["ct-head"]
+    assert acquired(ordered, "MR") == ["mr-knee"]
+    brain, knee = (measure_codec("MR", images_of(name), named("jpegls")) for name in ("mr-brain", "mr-knee"))
+    assert abs(knee.ratio / brain.ratio - 1) > 0.02, "one does not stand for the other"

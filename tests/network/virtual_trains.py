@@ -3,6 +3,7 @@
 It is what the rates of the virtual world are held against.
 """
 
+import math
 import random
 
 import simpy
@@ -83,12 +84,22 @@ class RelayedTrains:
         def end():
             self.times[place] = self.clock.now() - at
 
-        def begin():
-            train = Train(self.clock, size, count, lambda: self.round_trip / 2 + work(), end)
-            train.flow, _ = self.link.flows((train, Silent()), (Silent(), train), reverse=False)
-            train.flow.pump()
+        self._begin(at, Train(self.clock, size, count, lambda: self.round_trip / 2 + work(), end))
 
-        self.clock.at(at, begin)
+    def endless(self, at, size, work):
+        """Have a train begin that goes on for ever. Returns where it will be told when its instances have arrived."""
+        arrived = []
+
+        def respond():
+            arrived.append(self.clock.now())
+            return self.round_trip / 2 + work()
+
+        self._begin(at, Train(self.clock, size, math.inf, respond, None))
+        return arrived
+
+    def _begin(self, at, train):
+        train.flow, _ = self.link.flows((train, Silent()), (Silent(), train), reverse=False)
+        self.clock.at(at, train.flow.pump)
 
     def run(self):
         self.clock.run(float("inf"))

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from simlab.errors import GroupError, UserError
 from simlab.lab.calibration.bench import Bench
-from simlab.lab.calibration.codecs import images_of, measure_codec
+from simlab.lab.calibration.codecs import acquired, images_of, measure_codec
 from simlab.lab.calibration.estimates import Estimate, cut, estimate, points, residuals
 from simlab.lab.calibration.scenario import alike, bench_topology, compressed_syntaxes, kept_in, modalities, servers
 from simlab.lab.calibration.trials import Seen
@@ -130,7 +130,7 @@ class _Run:
     def _measure_codecs(self) -> None:
         syntaxes = compressed_syntaxes(self._topology)
         for modality in modalities(self._topology) if syntaxes else ():
-            images = images_of(modality)
+            images = [image for protocol in acquired(self._topology, modality) for image in images_of(protocol)]
             for syntax in syntaxes:
                 self._tell(f"{syntax} of {modality}")
                 measured = measure_codec(modality, images, syntax)

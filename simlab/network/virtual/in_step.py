@@ -27,10 +27,10 @@ VARIATION = 0.2
 DIGITS = 3
 """Significant ones of what they take on average that matter."""
 
-PARTS = 4
+PARTS = 16
 """That fit into a queue."""
 
-WARMING_UP, ROUNDS = 20, 120
+WARMING_UP, ROUNDS = 10, 80
 """Times that the slowest goes round until all are in step, and in all."""
 
 REMEMBERED = 20_000
@@ -114,32 +114,28 @@ def go_round(together: tuple[tuple[Cycle, int], ...], room: float) -> Mapping[Cy
     rates = dict.fromkeys((cycle for cycle, _ in together), 0.0)
     for cycle, rate in zip(cycles, _Queue(cycles, room).rates(), strict=True):
         rates[cycle] += rate / dict(together)[cycle]
-    return rates
+    busy = sum(count * rates[cycle] * cycle.line for cycle, count in together)
+    return {cycle: rate / max(1.0, busy) for cycle, rate in rates.items()}
 
 
 class _Queue:
     """A line, the queue before it, and those who go round. Parts of instances leave the line one after the other."""
 
     def __init__(self, cycles: Sequence[Cycle], room: float) -> None:
-        part = room / PARTS
         self._cycles = cycles
         self._room = room
-        self._parts = [-int(-cycle.line // part) for cycle in cycles]
-        """Of an instance."""
-        self._takes = [cycle.line / parts for cycle, parts in zip(cycles, self._parts, strict=True)]
-        """Seconds of the line for a part."""
-        self._outside = [0] * len(cycles)
-        """Parts of the instance under way that are not yet in the queue."""
-        self._under_way = [0] * len(cycles)
-        """Parts that have not left the line."""
-        self._queue: deque[int] = deque()
+        self._part = room / PARTS
+        self._outside = [0.0] * len(cycles)
+        """Seconds of the instance under way that are not yet in the queue."""
+        self._queue: deque[tuple[int, float, bool]] = deque()
+        """Whose part of an instance, the seconds that it takes, and whether it is the last one."""
         self._in_line: deque[int] = deque()
         """Who waits for room in the queue."""
         self._backlog = 0.0
 
     def rates(self) -> list[float]:
         """Instances a second of each."""
-        cycles, takes, queue = self._cycles, self._takes, self._queue
+        cycles, queue = self._cycles, self._queue
         turn = max(cycle.alone for cycle in cycles) + sum(cycle.line for cycle in cycles)
         begins, ends = WARMING_UP * turn, ROUNDS * turn
         first, last, ended = [0.0] * len(cycles), [0.0] * len(cycles), [-1] * len(cycles)
@@ -147,14 +143,16 @@ class _Queue:
         events: list[tuple[float, int, int]] = []
         for number, cycle in enumerate(cycles):
             heappush(events, (cycle.alone * (number * _GOLDEN % 1.0), number, number))
-        order, busy, now = len(cycles), _NOBODY, 0.0
+        order, now, on_line = len(cycles), 0.0, _NOTHING
         while now < ends:
             now, _, who = heappop(events)
             if who != _NOBODY:
                 self._come(who)
             else:
-                who, busy = busy, _NOBODY
-                if self._leave(who):
+                who, seconds, is_last = on_line
+                on_line = _NOTHING
+                self._leave(seconds)
+                if is_last:
                     if now > begins:
                         first[who] = first[who] or now
                         last[who], ended[who] = now, ended[who] + 1
@@ -162,9 +160,9 @@ class _Queue:
                     again = now + cycle.delay + cycle.work * _VARIED[order % len(_VARIED)]
                     heappush(events, (again, order, who))
                     order += 1
-            if busy == _NOBODY and queue:
-                busy = queue.popleft()
-                heappush(events, (now + takes[busy], order, _NOBODY))
+            if on_line is _NOTHING and queue:
+                on_line = queue.popleft()
+                heappush(events, (now + on_line[1], order, _NOBODY))
                 order += 1
         return [
             count / (until - since) if count > 0 else 1 / turn
@@ -173,37 +171,36 @@ class _Queue:
 
     def _come(self, who: int) -> None:
         """An instance comes: what there is room for goes into the queue, the rest stands in line."""
-        self._outside[who] = self._under_way[who] = self._parts[who]
-        if not self._in_line:
-            while self._outside[who] and self._fits(who):
-                self._enter(who)
-        if self._outside[who]:
-            self._in_line.append(who)
+        self._outside[who] = self._cycles[who].line
+        while self._outside[who]:
+            if self._in_line or not self._has_room(who):
+                self._in_line.append(who)
+                return
+            self._enter(who)
 
-    def _leave(self, who: int) -> bool:
-        """A part has left the line. Whether that was the last one of its instance."""
-        self._backlog = max(0.0, self._backlog - self._takes[who])
-        if not self._queue:
-            self._backlog = 0.0
-        while self._in_line and self._fits(self._in_line[0]):
-            other = self._in_line.popleft()
-            self._enter(other)
-            if self._outside[other]:
-                self._in_line.append(other)
-        self._under_way[who] -= 1
-        return not self._under_way[who]
+    def _leave(self, seconds: float) -> None:
+        """A part has left the line: who stands in line has a turn each."""
+        self._backlog = max(0.0, self._backlog - seconds) if self._queue else 0.0
+        while self._in_line and self._has_room(self._in_line[0]):
+            who = self._in_line.popleft()
+            self._enter(who)
+            if self._outside[who]:
+                self._in_line.append(who)
 
-    def _fits(self, who: int) -> bool:
-        """Whether a part may enter the queue: an idle line takes any."""
-        return not self._backlog or self._backlog + self._takes[who] <= self._room
+    def _has_room(self, who: int) -> bool:
+        """Whether one's next part may enter the queue: an idle line takes any."""
+        return not self._backlog or self._backlog + min(self._part, self._outside[who]) <= self._room
 
     def _enter(self, who: int) -> None:
-        self._queue.append(who)
-        self._backlog += self._takes[who]
-        self._outside[who] -= 1
+        """Put one's next part into the queue."""
+        seconds = min(self._part, self._outside[who])
+        self._outside[who] -= seconds
+        self._queue.append((who, seconds, not self._outside[who]))
+        self._backlog += seconds
 
 
 _NOBODY = -1
+_NOTHING = _NOBODY, 0.0, False
 
 _GOLDEN = 0.6180339887498949
 """Multiples of it are spread evenly over a cycle, however many there are (Weyl)."""
