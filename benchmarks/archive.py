@@ -19,8 +19,9 @@ from benchmarks.peers import LOOPBACK, SIMLAB, FailedError, UnavailableError, ca
 from benchmarks.pynetdicom_receive import without_nagle
 from benchmarks.servers import BIG_PDU, MANY, Server, a_folder
 
-RECEIVERS = max(1, (os.cpu_count() or 1) - 1)
-"""Processes that take instances; one core is the sender's."""
+MANY_RECEIVERS, FEW_RECEIVERS = 8, max(1, (os.cpu_count() or 1) - 1)
+"""Processes that take instances: as many as there are senders at most, as ``storescp --fork`` has; fewer where each waits
+for the disk on threads of its own."""
 
 OUTSTANDING = 16
 """Operations that a peer may have outstanding, if it asks for more than one."""
@@ -47,7 +48,7 @@ class Archive:
                 "kind": "archive",
                 "ae_title": "ARCHIVE",
                 "durability": self.durability,
-                "receivers": RECEIVERS,
+                "receivers": FEW_RECEIVERS if self.durability == "fsync" else MANY_RECEIVERS,
                 "maximum_associations": MANY,
                 "outstanding": OUTSTANDING,
                 "maximum_length": f"{BIG_PDU // 1024} KiB",

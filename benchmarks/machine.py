@@ -14,7 +14,7 @@ from benchmarks.servers import BIG_PDU
 
 SETTINGS = {
     "all": "127.0.0.1, TCP_NODELAY=1; servers announce a maximum PDU of 131072, the largest that DCMTK uses",
-    "simlab": "archive: receivers: one less than there are cores, outstanding 16, maximum_associations 2000",
+    "simlab": "archive: receivers: 8 (fsync: one less than there are cores), outstanding 16, maximum_associations 2000",
     "dcmsend": "+sd FOLDER; as it comes otherwise",
     "storescu": "-R +sd FOLDER; as it comes otherwise",
     "storescp": f"--fork -pdu {BIG_PDU}, with -od FOLDER, with +B -od FOLDER or with --ignore",
