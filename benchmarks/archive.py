@@ -20,8 +20,8 @@ from benchmarks.pynetdicom_receive import without_nagle
 from benchmarks.servers import BIG_PDU, MANY, Server, a_folder
 
 MANY_RECEIVERS, FEW_RECEIVERS = 8, max(1, (os.cpu_count() or 1) - 1)
-"""Processes that take instances: as many as there are senders at most, as ``storescp --fork`` has; fewer where each waits
-for the disk on threads of its own."""
+"""Processes that take instances: as many as there are senders at most, as ``storescp --fork`` has; fewer where each
+waits for the disk on threads of its own."""
 
 OUTSTANDING = 16
 """Operations that a peer may have outstanding, if it asks for more than one."""
