@@ -97,6 +97,15 @@ def test_alone_on_the_line_nobody_waits():
     assert rates[other] == pytest.approx(1 / 10.001, rel=0.01)
 
 
+def test_large_instances_and_slow_trains_are_not_gone_round_for_ever():
+    large, slow, quick = Cycle(0.02, 0.0, 20.0), Cycle(100.0, 0.0, 0.5), Cycle(0.0001, 0.0, 0.0001)
+    rates = go_round(((quick, 1), (slow, 1)), 0.02)
+    assert rates[slow] == pytest.approx(1 / 100.5, rel=0.05)
+    assert 0.9 / 0.0002 < rates[quick] < 1.01 / 0.0002
+    rates = go_round(((large, 2),), 0.02)
+    assert rates[large] == pytest.approx(1 / 40, rel=0.05)
+
+
 def test_the_same_trains_are_as_fast_whoever_is_named_first():
     mix = [CT_PLAIN, MR_PLAIN, MR_PLAIN]
     assert computed(mix, *USUAL) == computed(mix[::-1], *USUAL)[::-1]

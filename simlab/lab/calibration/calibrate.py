@@ -12,7 +12,7 @@ from statistics import median
 from typing import TypeAlias
 
 from simlab.errors import GroupError, UserError
-from simlab.lab.calibration.bench import Bench
+from simlab.lab.calibration.bench import PATIENCE, Bench
 from simlab.lab.calibration.codecs import acquired, images_of, measure_codec
 from simlab.lab.calibration.estimates import Estimate, cut, estimate, points, residuals
 from simlab.lab.calibration.scenario import alike, bench_topology, compressed_syntaxes, kept_in, modalities, servers
@@ -101,7 +101,7 @@ class _Run:
             seconds=round(clock.monotonic() - self._began, 1),
             complete=complete,
         )
-        notes = (*self._notes, *_left_behind(self._topology, self._seen))
+        notes = (*self._notes, *_of_others(self._topology, self._seen))
         told = _told(self._topology, measured, self._seen, self._codecs)
         return told.model_copy(update={"notes": notes})
 
@@ -204,8 +204,10 @@ def _busy() -> Iterator[str]:
         yield f"This machine was busy already (load {load:.1f} on {cores} cores): measure again when it is idle."
 
 
-def _left_behind(topology: Topology, found: dict[str, Seen]) -> Iterator[str]:
+def _of_others(topology: Topology, found: dict[str, Seen]) -> Iterator[str]:
     for name, seen in found.items():
         if topology.nodes[name].kind == "external" and seen.studies:
+            if seen.requested and not seen.reported:
+                yield f"{name} sent no commitment report within {PATIENCE:g} s: predictions take it to report at once."
             what = f"{seen.studies} studies of patients who do not exist ({format_size(seen.bytes)})"
             yield f'{what} were left at {name}; their Patient IDs start with "SIM-".'

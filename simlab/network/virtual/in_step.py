@@ -27,11 +27,14 @@ VARIATION = 0.2
 DIGITS = 3
 """Significant ones of what they take on average that matter."""
 
-PARTS = 16
-"""That fit into a queue."""
+PARTS, MOST_PARTS = 16, 64
+"""That fit into a queue, and of an instance at most."""
 
 WARMING_UP, ROUNDS = 10, 80
 """Times that the slowest goes round until all are in step, and in all."""
+
+WARM, MOST_STEPS = 5_000, 50_000
+"""Steps after which all are taken to be in step, and after which nobody goes on, where some are far slower."""
 
 REMEMBERED = 20_000
 """Combinations whose rates are kept."""
@@ -124,7 +127,7 @@ class _Queue:
     def __init__(self, cycles: Sequence[Cycle], room: float) -> None:
         self._cycles = cycles
         self._room = room
-        self._part = room / PARTS
+        self._part = max(room / PARTS, max(cycle.line for cycle in cycles) / MOST_PARTS)
         self._outside = [0.0] * len(cycles)
         """Seconds of the instance under way that are not yet in the queue."""
         self._queue: deque[tuple[int, float, bool]] = deque()
@@ -144,7 +147,7 @@ class _Queue:
         for number, cycle in enumerate(cycles):
             heappush(events, (cycle.alone * (number * _GOLDEN % 1.0), number, number))
         order, now, on_line = len(cycles), 0.0, _NOTHING
-        while now < ends:
+        while now < ends and order < MOST_STEPS:
             now, _, who = heappop(events)
             if who != _NOBODY:
                 self._come(who)
@@ -153,7 +156,7 @@ class _Queue:
                 on_line = _NOTHING
                 self._leave(seconds)
                 if is_last:
-                    if now > begins:
+                    if now > begins or order > WARM:
                         first[who] = first[who] or now
                         last[who], ended[who] = now, ended[who] + 1
                     cycle = cycles[who]
