@@ -67,7 +67,7 @@ def test_each_train_is_as_fast_as_over_the_relays_link(mix, link, monkeypatch):
     monkeypatch.setattr(lane, "CHUNK_TIME", 0.0005)
     expected = relayed(mix, *link)
     # Where instances do not fit into the queue, chance has a say in who is in step with whom.
-    assert computed(mix, *link) == pytest.approx(expected, rel=0.02 if link is THIN else 0.1)
+    assert computed(mix, *link) == pytest.approx(expected, rel=0.01 if link is THIN else 0.1)
     in_turns = computed(mix, *link, queue=False)
     assert max(abs(was / right - 1) for was, right in zip(in_turns, expected, strict=True)) > 0.05, "or why all this?"
 

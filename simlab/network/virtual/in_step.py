@@ -3,8 +3,8 @@
 Processor sharing takes associations to meet at random. But a line with a queue sends one instance after the other, and
 instances of one size and round trips of one length are like clockwork. Whoever had to wait once comes when the line is
 free ever after; and small instances that had to wait behind a large one come back in its company, and wait again. No
-formula of means tells that: rates are up to half as high as in turns, or twice as high. So those who meet at a line go
-round, instance by instance, until it is seen how fast they are. That takes a millisecond or so, and is remembered.
+formula of means tells that: rates were seen of 0.6 to 1.7 times those in turns. So those who meet at a line go round,
+instance by instance, until it is seen how fast they are. That takes some milliseconds, and is remembered.
 
 What an instance needs besides the line is a delay: round trips are always the same, the work of computers varies a
 little, as it does live. An instance goes in parts: where the queue is full, those that wait before it have turns.
