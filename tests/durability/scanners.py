@@ -182,8 +182,9 @@ class Fetched:
         self._respond = respond
         self._digest = hashlib.sha256()
 
-    def write(self, piece):
-        self._digest.update(piece)
+    def write(self, pieces):
+        for piece in pieces:
+            self._digest.update(piece)
 
     def end(self):
         self._came[self._uid] = self._digest.digest()

@@ -82,7 +82,7 @@ def received(instance, folder):
     path = folder / f"{next(numbers)}.dcm"
     path.write_bytes(header + instance.data_set)
     size = len(header) + len(instance.data_set)
-    return ReceivedInstance(instance.reference, instance.transfer_syntax, "CT1", path, len(header), size)
+    return ReceivedInstance(instance.reference, instance.transfer_syntax, "CT1", str(path), len(header), size)
 
 
 def store(state, instance):

@@ -2,9 +2,10 @@
 
 import pickle
 from datetime import datetime
+from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -17,8 +18,11 @@ from simlab.draws import Draws
 from simlab.network.live.server import HEAD_BYTES, ReceivedInstance
 from simlab.network.live.wire import attributes
 from simlab.network.live.wire.attributes import UnreadableError, read_attributes
-from simlab.network.live.wire.elements import UnusualError, walk, wanted
+from simlab.network.live.wire.elements import UnusualError, read_items, walk, walk_and_note, wanted
+from simlab.network.live.wire.layouts import LARGEST, MOST_LAYOUTS, Layouts
+from simlab.network.matching import value_representation
 from simlab.network.query import Level
+from simlab.nodes.archive import header
 from simlab.nodes.archive.header import examine, text
 from simlab.nodes.archive.hierarchy import STORED
 from simlab.studies.instances import make_instance
@@ -31,7 +35,7 @@ WANTED = wanted([*KEYWORDS, "SpecificCharacterSet"])
 
 
 def instance_of(content, transfer_syntax, path=None):
-    return ReceivedInstance(InstanceReference(CT, "2.25.1.1.1"), transfer_syntax, "CT1", path, 0, len(content))
+    return ReceivedInstance(InstanceReference(CT, "2.25.1.1.1"), transfer_syntax, "CT1", str(path), 0, len(content))
 
 
 def read(content, transfer_syntax):
@@ -46,7 +50,7 @@ def read_slowly(content, transfer_syntax):
         raise UnusualError
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(attributes, "walk", unusual)
+        patched.setattr(attributes, "walk_and_note", unusual)
         return read(content, transfer_syntax)
 
 
@@ -117,6 +121,94 @@ def test_the_walk_reads_what_pydicom_reads(made):
     walk(content, WANTED, implicit=transfer_syntax == IMPLICIT)  # so it was the walk that read it
 
 
+# ---- layouts that were seen before
+
+
+def read_at(places, content, implicit):
+    """What stands at these places of a data set."""
+    return {
+        keyword: read_items(content[place], implicit=implicit) if is_sequence(keyword) else content[place]
+        for keyword, place in places.values.items()
+    }
+
+
+def is_sequence(keyword):
+    return value_representation(keyword) == "SQ"
+
+
+def spoil(content, data, places):
+    """Change some bytes, of any kind or at given places."""
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.sampled_from(places))
+        content = content[:at] + data.draw(st.binary(min_size=1, max_size=1)) + content[at + 1 :]
+    return content
+
+
+@MANY
+@given(encoded(), st.data())
+def test_what_has_a_known_layout_is_read_as_if_walked_through(made, data):
+    content, transfer_syntax = made
+    implicit = transfer_syntax == IMPLICIT
+    _, places = walk_and_note(content, WANTED, implicit=implicit)
+    assume(places is not None)
+    layouts = Layouts(lambda places: places)
+    assert layouts.find(content) is None
+    layouts.learn(content, places)
+    assert layouts.find(content) == places
+    assert layouts.find(content[: places.structure[-1].stop]) is None  # its pixels have not been seen
+    other = spoil(content, data, range(len(content)))
+    found = layouts.find(other)
+    if found is not None:
+        assert read_at(found, other, implicit) == walk(other, WANTED, implicit=implicit)
+    structural = {at for place in places.structure for at in range(place.start, place.stop)}
+    if values := [at for at in range(len(content)) if at not in structural]:
+        other = spoil(content, data, values)
+        assert layouts.find(other) == places
+        assert read_at(places, other, implicit) == walk(other, WANTED, implicit=implicit)
+
+
+def test_layouts_are_kept_for_a_while():
+    layouts = Layouts(len)
+    contents = []
+    for length in range(2, 2 * MOST_LAYOUTS + 2, 2):
+        content = encode(data_set(ImageComments="x" * length), EXPLICIT)
+        contents.append(content)
+        assert layouts.find(content) is None
+        layouts.learn(content, walk_and_note(content, WANTED, implicit=False)[1])
+    assert all(layouts.find(content) is not None for content in contents)
+    content = encode(data_set(ImageComments="x" * 1000), EXPLICIT)
+    layouts.learn(content, walk_and_note(content, WANTED, implicit=False)[1])
+    assert layouts.find(content) is not None
+    assert layouts.find(contents[0]) is None
+    assert all(layouts.find(content) is not None for content in contents[1:])
+    content = encode(data_set(TextValue="x" * LARGEST), EXPLICIT)
+    layouts.learn(content, walk_and_note(content, WANTED, implicit=False)[1])
+    assert layouts.find(content) is None
+
+
+@pytest.mark.parametrize("transfer_syntax", [IMPLICIT, EXPLICIT])
+def test_a_series_is_examined_as_if_each_instance_were_the_first(transfer_syntax):
+    made = ct_image()
+
+    def examined(number):
+        made.InstanceNumber, made.SOPInstanceUID = number, f"2.25.1{number}"
+        made.PatientName = "Simlab^One" if number < 4 else "Simlab^Two"
+        content = encode(made, transfer_syntax)
+        instance = instance_of(content, transfer_syntax)
+        instance = instance._replace(reference=InstanceReference(made.SOPClassUID, made.SOPInstanceUID))
+        return examine(instance, content[:HEAD_BYTES])
+
+    def forgetful(number):
+        for implicit in (False, True):
+            header._LAYOUTS[implicit] = Layouts(partial(header._Known, implicit=implicit))
+        return examined(number)
+
+    numbers = [1, 2, 3, 11, 12, 4, 5]
+    one_by_one = [forgetful(number) for number in numbers]
+    assert [examined(number) for number in numbers] == one_by_one
+    assert {text(each.levels[Level.PATIENT], "PatientName") for each in one_by_one} == {"Simlab^One", "Simlab^Two"}
+
+
 # ---- anything else
 
 
@@ -160,10 +252,10 @@ def test_our_own_images_are_walked(transfer_syntax):
     assert elements["ProcedureCodeSequence"][0]["CodingSchemeDesignator"]
     instance = instance_of(content, transfer_syntax)
     instance = instance._replace(reference=InstanceReference(made.SOPClassUID, made.SOPInstanceUID))
-    header = examine(instance, head)
-    assert text(header.levels[Level.PATIENT], "PatientName") == made.PatientName
-    assert text(header.levels[Level.IMAGE], "Rows") == str(made.Rows)
-    assert pickle.loads(pickle.dumps(header)) == header
+    examined = examine(instance, head)
+    assert text(examined.levels[Level.PATIENT], "PatientName") == made.PatientName
+    assert text(examined.levels[Level.IMAGE], "Rows") == str(made.Rows)
+    assert pickle.loads(pickle.dumps(examined)) == examined
 
 
 @pytest.mark.parametrize("transfer_syntax", [IMPLICIT, EXPLICIT, DEFLATED, JPEG2000])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -99,11 +99,12 @@ class _Fetching:
         self._digest = new_digest()
         self._data_set = bytearray()
 
-    def write(self, piece: memoryview) -> None:
-        self._stores.bytes += len(piece)
-        self._digest.update(piece)
-        if self._keep and len(self._data_set) < LARGEST_DATA_SET:  # what is cut off there is none of ours
-            self._data_set += piece
+    def write(self, pieces: Sequence[memoryview]) -> None:
+        for piece in pieces:
+            self._stores.bytes += len(piece)
+            self._digest.update(piece)
+            if self._keep and len(self._data_set) < LARGEST_DATA_SET:  # what is cut off there is none of ours
+                self._data_set += piece
 
     def end(self) -> None:
         self._respond()

@@ -43,12 +43,20 @@ class ReceivedInstance(NamedTuple):
     transfer_syntax: str
     calling: str
     """AE title of the sender."""
-    path: Path
-    """Below the folder of the node's ``storage``; whoever takes the instance moves or deletes it."""
+    file: str
+    """Below the folder of the node's ``storage``; whoever takes the instance moves or deletes it.
+
+    A name: a Path takes longer to be made, and to cross to another process, than all the rest of this.
+    """
     data_set_offset: int
     """Where the data set begins, after the file meta information."""
     size: int
     """Bytes of the whole file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.file)
 
 
 Respond = Callable[[Status], None]

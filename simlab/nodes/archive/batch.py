@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, column, delete, func, insert, select
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, delete
 
+from simlab.nodes.archive.driver import as_list, driver_of, finding, finding_listed, inserting_listed, is_listed
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import Header
 from simlab.nodes.archive.placement import Place, place, remove_empty
@@ -44,7 +40,8 @@ class Batch:
         # All but the first instance of a series find their place here, without a query.
         known = self._places.get(uids) or self.new_places.get(uids)
         if known is None:
-            known = self.new_places[uids] = place(self._connection, header)
+            with driver_of(self._connection) as driver:
+                known = self.new_places[uids] = place(driver, header)
         return known
 
     def enter(self, entry: Entry, at: Place, header: Header) -> None:
@@ -55,10 +52,10 @@ class Batch:
         """Write what was entered."""
         replaced = self._known & self._entered.keys()
         if replaced:
-            self._connection.execute(delete(INSTANCES).where(IN_LIST), {"uids": as_list(replaced)})
+            self._connection.execute(delete(INSTANCES).where(is_listed(INSTANCES.c.uid)), {"listed": as_list(replaced)})
         if self._entered:
             with driver_of(self._connection) as driver:
-                driver.executemany(_INSERT, [_row(*entered) for entered in self._entered.values()])
+                driver.execute(_INSERT, (as_list(_row(*entered) for entered in self._entered.values()),))
         used = {at for _, at, _ in self._entered.values()}
         needless = [uids for uids, place in self.new_places.items() if place not in used]
         if needless:
@@ -80,28 +77,10 @@ def entry_of(connection: Connection, sop_instance: str) -> Entry | None:
     return None if row is None else as_entry(row)
 
 
-@contextmanager
-def driver_of(connection: Connection) -> Iterator[Any]:
-    """The connection of the module ``sqlite3`` under SQLAlchemy's, whose results take longer than the question.
-
-    Its errors are raised as SQLAlchemy's.
-    """
-    try:
-        yield connection.connection.driver_connection
-    except sqlite3.Error as error:
-        kind = OperationalError if isinstance(error, sqlite3.OperationalError) else DBAPIError
-        raise kind(None, None, error) from error
-
-
 def as_entry(row: Sequence[Any]) -> Entry:
     """An entry out of its columns."""
     sop_class, uid, *rest = row
     return Entry(InstanceReference(sop_class, uid), *rest)
-
-
-def as_list(uids: Iterable[str]) -> str:
-    """UIDs as one parameter, however many they are: SQLite bounds the number of parameters."""
-    return json.dumps(list(uids))
 
 
 def _row(entry: Entry, at: Place, header: Header) -> tuple[Any, ...]:
@@ -118,10 +97,6 @@ def _row(entry: Entry, at: Place, header: Header) -> tuple[Any, ...]:
 
 
 ENTRY_COLUMNS = [INSTANCES.c[name] for name in ("sop_class", "uid", "transfer_syntax", "path", "size", "offset")]
-IN_LIST = INSTANCES.c.uid.in_(select(column("value")).select_from(func.json_each(bindparam("uids"))))
-"""The instances of a list that is bound to ``uids``."""
-
-# Compiled once: to SQLAlchemy, a statement costs more than all that SQLite does with one row.
-_ENTRY_OF = str(select(*ENTRY_COLUMNS).where(INSTANCES.c.uid == bindparam("uid")).compile(dialect=sqlite.dialect()))
-_ENTRIES_OF = str(select(*ENTRY_COLUMNS).where(IN_LIST).compile(dialect=sqlite.dialect()))
-_INSERT = str(insert(INSTANCES).compile(dialect=sqlite.dialect(), column_keys=INSTANCES.c.keys()[1:]))
+_ENTRY_OF = finding(*ENTRY_COLUMNS, by=[INSTANCES.c.uid])
+_ENTRIES_OF = finding_listed(*ENTRY_COLUMNS, by=INSTANCES.c.uid)
+_INSERT = inserting_listed(INSTANCES)

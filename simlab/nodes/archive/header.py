@@ -8,19 +8,16 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias, cast
 
 from simlab.network.live.server import ReceivedInstance
-from simlab.network.live.wire.attributes import (
-    UnreadableError,
-    attributes_of,
-    is_little_endian,
-    read_elements,
-    refusing,
-)
-from simlab.network.live.wire.elements import Elements, wanted
+from simlab.network.live.wire.attributes import UnreadableError, attributes_of, encoding_of, read_elements, refusing
+from simlab.network.live.wire.elements import Elements, Places, read_items, wanted
+from simlab.network.live.wire.layouts import Layouts
+from simlab.network.matching import value_representation
 from simlab.network.query import Identifier, Level
 from simlab.network.seam import Status
 from simlab.nodes.archive.hierarchy import STORED, UNIQUE_KEY, WRONG_IDENTIFIER
@@ -32,7 +29,9 @@ CANNOT_UNDERSTAND = 0xC000
 _UID = re.compile(r"[0-9.]{1,64}")
 _CHARACTER_SET = "SpecificCharacterSet"
 _COMMON = frozenset(keyword for level in (Level.PATIENT, Level.STUDY, Level.SERIES) for keyword in STORED[level])
-_WANTED = wanted([*_COMMON, *STORED[Level.IMAGE], _CHARACTER_SET])
+_ABOVE = _COMMON | {_CHARACTER_SET}
+_WANTED = wanted([*_ABOVE, *STORED[Level.IMAGE]])
+_SEQUENCES = frozenset(each for each in _ABOVE | STORED[Level.IMAGE] if value_representation(each) == "SQ")
 
 _Frozen: TypeAlias = "tuple[tuple[str, bytes | tuple[_Frozen, ...]], ...]"
 """Elements in a form that can be looked up."""
@@ -76,32 +75,86 @@ def examine(instance: ReceivedInstance, head: bytes) -> Header | Status:
 
 def read_header(instance: ReceivedInstance, head: bytes) -> Header:
     """Read what stands in front of the pixels. Raises UnreadableError if that cannot be parsed or lacks a UID."""
-    little_endian = is_little_endian(instance.transfer_syntax)
+    encoding = encoding_of(instance.transfer_syntax)
+    layouts = _LAYOUTS[encoding.implicit]
     with refusing():
-        elements = read_elements(instance, head, _WANTED)
-        character_set = cast("bytes", elements.get(_CHARACTER_SET, b""))
-        common = _frozen({keyword: raw for keyword, raw in elements.items() if keyword in _COMMON})
-        study, series, packed = _pack(common, character_set, little_endian)
-        own = {
-            keyword: raw for keyword, raw in elements.items() if keyword not in _COMMON and keyword != _CHARACTER_SET
-        }
-        image = attributes_of(own, little_endian, character_set)
-        reference = InstanceReference(text(image, "SOPClassUID"), _unique(image, Level.IMAGE))
+        if encoding.can_be_walked and (known := layouts.find(head)) is not None:
+            return known.header(head)
+        elements, places = read_elements(instance, head, _WANTED)
+        common = _pack(
+            _frozen({keyword: raw for keyword, raw in elements.items() if keyword in _ABOVE}), encoding.little_endian
+        )
+        own = {keyword: raw for keyword, raw in elements.items() if keyword not in _ABOVE}
+        header = _header(common, own, encoding.little_endian)
+        if places is not None:
+            layouts.learn(head, places)
+    return header
+
+
+class _Common(NamedTuple):
+    """What the instances of a series have in common."""
+
+    study: str
+    series: str
+    packed: bytes
+    character_set: bytes
+
+
+class _Known:
+    """How to read data sets of a layout that was seen before."""
+
+    def __init__(self, places: Places, *, implicit: bool) -> None:
+        above = {keyword: place for keyword, place in places.values.items() if keyword in _ABOVE}
+        own = {keyword: place for keyword, place in places.values.items() if keyword not in _ABOVE}
+        self._implicit = implicit
+        self._above, self._own = tuple(above), tuple(own)
+        # At least two UIDs each: without them it would not have been read.
+        self._values_above = itemgetter(*above.values())
+        self._own_values = itemgetter(*own.values())
+
+    def header(self, head: bytes) -> Header:
+        """The header of a data set that begins with ``head``. Raises UnreadableError."""
+        common = _pack_again(self._above, self._values_above(head), self._implicit)
+        return _header(common, _elements(self._own, self._own_values(head), self._implicit), little_endian=True)
+
+
+_LAYOUTS = {implicit: Layouts(partial(_Known, implicit=implicit)) for implicit in (False, True)}
+
+
+def _header(common: _Common, own: Elements, little_endian: bool) -> Header:
+    image = attributes_of(own, little_endian, common.character_set)
+    reference = InstanceReference(text(image, "SOPClassUID"), _unique(image, Level.IMAGE))
     if not reference.sop_class:
         raise UnreadableError("SOPClassUID is missing")
-    return Header(reference, study, series, packed, json.dumps(image))
+    return Header(reference, common.study, common.series, common.packed, json.dumps(image))
 
 
 @lru_cache(maxsize=1024)
-def _pack(common: _Frozen, character_set: bytes, little_endian: bool) -> tuple[str, str, bytes]:
+def _pack_again(keywords: tuple[str, ...], values: tuple[bytes, ...], implicit: bool) -> _Common:
+    """The same as :func:`_pack`, for little-endian values as they stand."""
+    return _pack(_frozen(_elements(keywords, values, implicit)), little_endian=True)
+
+
+def _elements(keywords: Iterable[str], values: Iterable[bytes], implicit: bool) -> Elements:
+    return {
+        keyword: read_items(raw, implicit=implicit) if keyword in _SEQUENCES else raw
+        for keyword, raw in zip(keywords, values, strict=True)
+    }
+
+
+@lru_cache(maxsize=1024)
+def _pack(elements: _Frozen, little_endian: bool) -> _Common:
     """Study and Series Instance UID, and the levels above the image."""
-    attributes = attributes_of(_thawed(common), little_endian, character_set)
+    thawed = _thawed(elements)
+    character_set = cast("bytes", thawed.get(_CHARACTER_SET, b""))
+    attributes = attributes_of(thawed, little_endian)
     levels = {
         level: {keyword: value for keyword, value in attributes.items() if keyword in STORED[level]}
         for level in (Level.PATIENT, Level.STUDY, Level.SERIES)
     }
     packed = pickle.dumps(levels, pickle.HIGHEST_PROTOCOL)
-    return _unique(levels[Level.STUDY], Level.STUDY), _unique(levels[Level.SERIES], Level.SERIES), packed
+    study, series = _unique(levels[Level.STUDY], Level.STUDY), _unique(levels[Level.SERIES], Level.SERIES)
+    return _Common(study, series, packed, character_set)
 
 
 def _unique(attributes: Identifier, level: Level) -> str:

@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, create_engine, delete, event, func, select
 from simlab.faults import Known
 from simlab.network.matching import date_bounds, has_wildcard, value_representation, values_of
 from simlab.network.query import Identifier, Level, Value
-from simlab.nodes.archive.batch import ENTRY_COLUMNS, IN_LIST, Batch, as_entry, as_list, entries_of, entry_of
+from simlab.nodes.archive.batch import ENTRY_COLUMNS, Batch, as_entry, entries_of, entry_of
+from simlab.nodes.archive.driver import as_list, is_listed
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import text
 from simlab.nodes.archive.hierarchy import COMPUTED, UNIQUE_KEY, down_to
@@ -23,6 +24,8 @@ from simlab.nodes.archive.placement import Place, remove_empty
 from simlab.nodes.archive.requests import KeptRequests
 from simlab.nodes.archive.tables import INSTANCES, METADATA, PATIENTS, SERIES, STUDIES, TABLE, UNIQUE_COLUMN
 from simlab.studies.study import InstanceReference
+
+_IS_LISTED = is_listed(INSTANCES.c.uid)
 
 LOCK_WAIT = 10.0
 """Seconds after which waiting for the database gives up with an OperationalError."""
@@ -71,7 +74,7 @@ class Index:
         """Forget instances, and the series, studies and patients that have none left. Not beside a batch."""
         with self._engine.begin() as connection:
             self._places.clear()
-            connection.execute(delete(INSTANCES).where(IN_LIST), {"uids": as_list(sop_instances)})
+            connection.execute(delete(INSTANCES).where(_IS_LISTED), {"listed": as_list(sop_instances)})
             remove_empty(connection)
 
     def count(self, level: Level = Level.IMAGE) -> int:
@@ -96,10 +99,10 @@ class Index:
             select(INSTANCES.c.uid, STUDIES.c.accession, INSTANCES.c.attributes)
             .join(SERIES, SERIES.c.id == INSTANCES.c.series)
             .join(STUDIES, STUDIES.c.id == SERIES.c.study)
-            .where(IN_LIST)
+            .where(_IS_LISTED)
         )
         with self._engine.connect() as connection:
-            rows = connection.execute(statement, {"uids": as_list(sop_instances)}).all()
+            rows = connection.execute(statement, {"listed": as_list(sop_instances)}).all()
         return {uid: Known(accession, _number(attributes)) for uid, accession, attributes in rows}
 
     def locate(self, unique_keys: Mapping[str, Collection[str]]) -> tuple[InstanceReference, ...]:

@@ -44,24 +44,27 @@ class Keeper:
             # What has a row already is replaced: its file is gone, or was never moved.
             batch.entries(arrival.instance.reference.sop_instance for arrival in arrivals)
             places = [_enter(arrival, batch) for arrival in arrivals]
-        moved = self._move(zip((arrival.instance.path for arrival in arrivals), places, strict=True))
+        moved = self._move(zip((arrival.instance.file for arrival in arrivals), places, strict=True))
         if self._durable:
             for folder in moved:
                 sync_folder(folder)
 
-    def _move(self, moves: Iterable[tuple[Path, str]]) -> set[Path]:
+    def _move(self, moves: Iterable[tuple[str, str]]) -> set[Path]:
         """Give files their names, relative to the root. Returns the folders in which there is a new name."""
         changed: set[Path] = set()
+        seen: set[str] = set()
         for source, path in moves:
             target = f"{self._root}/{path}"
-            folder = Path(target).parent
-            if folder not in changed:
+            name, _, _ = target.rpartition("/")
+            if name not in seen:
+                seen.add(name)
+                folder = Path(name)
                 changed.update(make_folder(folder))
                 changed.add(folder)
             try:
                 os.replace(source, target)  # noqa: PTH105 -- pathlib takes a third of the time that an instance costs
             except FileNotFoundError:
-                if source.exists():
+                if Path(source).exists():
                     raise
                 # It was moved before an earlier attempt failed; or somebody has deleted it, and then it is not held.
         return changed

@@ -6,12 +6,14 @@ them by UID. A patient without an ID is one patient per study.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from simlab.network.query import Identifier, Level
+from simlab.nodes.archive.driver import finding, inserting
 from simlab.nodes.archive.files import patient_folder, series_folder, study_folder
 from simlab.nodes.archive.header import Header, text
 from simlab.nodes.archive.tables import INSTANCES, PATIENTS, SERIES, STUDIES, TABLE
@@ -26,55 +28,51 @@ class Place(NamedTuple):
     """Relative to the archive's root, with forward slashes."""
 
 
-def place(connection: Connection, header: Header) -> Place:
-    """The place of an instance."""
+_PATIENT = finding(PATIENTS.c.id, PATIENTS.c.folder, by=[PATIENTS.c.key])
+_STUDY = finding(STUDIES.c.id, STUDIES.c.folder, by=[STUDIES.c.uid])
+_SERIES = finding(SERIES.c.id, SERIES.c.folder, by=[SERIES.c.study, SERIES.c.uid])
+_ABOVE = (Level.PATIENT, Level.STUDY, Level.SERIES)
+_FOLDER = {level: finding(TABLE[level].c.id, by=[TABLE[level].c.folder]) for level in _ABOVE}
+_INSERT = {level: inserting(TABLE[level]) for level in _ABOVE}
+
+
+def place(driver: Any, header: Header) -> Place:
+    """The place of an instance. Raises what :mod:`sqlite3` does."""
     study_uid, series_uid, levels = header.study, header.series, header.levels
-    study = connection.execute(select(STUDIES.c.id, STUDIES.c.folder).where(STUDIES.c.uid == study_uid)).first()
-    owner, folder = _enter_study(connection, study_uid, levels) if study is None else (study.id, study.folder)
-    series = connection.execute(
-        select(SERIES.c.id, SERIES.c.folder).where(SERIES.c.study == owner, SERIES.c.uid == series_uid)
-    ).first()
-    if series is not None:
-        return Place(series.id, series.folder)
-    attributes = levels[Level.SERIES]
-    values = {"study": owner, "uid": series_uid, "modality": text(attributes, "Modality")}
-    return Place(*_enter(connection, Level.SERIES, attributes, values, folder, series_folder(attributes)))
+    study = driver.execute(_STUDY, (study_uid,)).fetchone() or _enter_study(driver, study_uid, levels)
+    series = driver.execute(_SERIES, (study[0], series_uid)).fetchone()
+    if series is None:
+        attributes = levels[Level.SERIES]
+        values = (study[0], series_uid, text(attributes, "Modality"))
+        series = _enter(driver, Level.SERIES, attributes, values, study[1], series_folder(attributes))
+    return Place(*series)
 
 
-def _enter_study(connection: Connection, study_uid: str, levels: Mapping[Level, Identifier]) -> tuple[int, str]:
+def _enter_study(driver: Any, study_uid: str, levels: Mapping[Level, Identifier]) -> tuple[int, str]:
     attributes = levels[Level.PATIENT]
     patient_id, issuer = text(attributes, "PatientID"), text(attributes, "IssuerOfPatientID")
     # No patient ID or UID holds a backslash, so keys of both kinds differ.
     key = f"{patient_id}\\{issuer}" if patient_id else f"\\\\{study_uid}"
-    patient = connection.execute(select(PATIENTS.c.id, PATIENTS.c.folder).where(PATIENTS.c.key == key)).first()
+    patient = driver.execute(_PATIENT, (key,)).fetchone()
     if patient is None:
-        values: dict[str, object] = {"key": key, "patient_id": patient_id}
-        owner, folder = _enter(connection, Level.PATIENT, attributes, values, "", patient_folder(attributes))
-    else:
-        owner, folder = patient.id, patient.folder
+        patient = _enter(driver, Level.PATIENT, attributes, (key, patient_id), "", patient_folder(attributes))
     attributes = levels[Level.STUDY]
-    values = {
-        "patient": owner,
-        "uid": study_uid,
-        "date": text(attributes, "StudyDate").replace(".", ""),
-        "accession": text(attributes, "AccessionNumber"),
-    }
-    return _enter(connection, Level.STUDY, attributes, values, folder, study_folder(attributes))
+    date = text(attributes, "StudyDate").replace(".", "")
+    values = (patient[0], study_uid, date, text(attributes, "AccessionNumber"))
+    return _enter(driver, Level.STUDY, attributes, values, patient[1], study_folder(attributes))
 
 
 def _enter(
-    connection: Connection, level: Level, attributes: Identifier, values: Mapping[str, object], parent: str, name: str
+    driver: Any, level: Level, attributes: Identifier, values: Sequence[object], parent: str, name: str
 ) -> tuple[int, str]:
     """Enter a row under a folder name that no other row has; what looks alike once made safe is numbered."""
-    table = TABLE[level]
     wanted = f"{parent}/{name}" if parent else name
     folder, copy = wanted, 1
-    while connection.execute(select(table.c.id).where(table.c.folder == folder)).first() is not None:
+    while driver.execute(_FOLDER[level], (folder,)).fetchone() is not None:
         copy += 1
         folder = f"{wanted} ({copy})"
-    row = connection.execute(insert(table).values(**values, folder=folder, attributes=attributes))
-    assert row.inserted_primary_key is not None
-    return int(row.inserted_primary_key[0]), folder
+    row = driver.execute(_INSERT[level], (*values, folder, json.dumps(attributes))).lastrowid
+    return int(row), folder
 
 
 def remove_empty(connection: Connection) -> None:

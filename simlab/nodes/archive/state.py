@@ -251,7 +251,7 @@ def _arrival(path: Path) -> Arrival | None:
         file.seek(kept.data_set_offset)
         head = file.read(HEAD_BYTES)
     instance = ReceivedInstance(
-        kept.reference, kept.transfer_syntax, "", path, kept.data_set_offset, path.stat().st_size
+        kept.reference, kept.transfer_syntax, "", str(path), kept.data_set_offset, path.stat().st_size
     )
     header = examine(instance, head)
     return None if isinstance(header, Status) else Arrival(instance, header)

@@ -21,9 +21,9 @@ from simlab.network.faults import REJECTIONS, AssociationFault
 from simlab.network.live.receiving.faulty import AbortingParser, FaultyReception, serve, without_refused
 from simlab.network.live.receiving.handlers import STORAGE_SOP_CLASSES
 from simlab.network.live.receiving.handover import GiveBack
-from simlab.network.live.receiving.reception import Reception
+from simlab.network.live.receiving.reception import BUFFER_BYTES, Reception
 from simlab.network.live.wire.pdus import ProtocolError
-from simlab.network.live.wire.upper_layer import RECEIVE_BYTES, AssociationError, ThreadlessAssociation
+from simlab.network.live.wire.upper_layer import AssociationError, ThreadlessAssociation
 
 if TYPE_CHECKING:
     from simlab.network.live.receiving.acceptor import Acceptor
@@ -346,5 +346,5 @@ def _shared_buffer() -> memoryview:
     """The receive buffer of a thread: what is in it is used up before the next connection is read."""
     buffer: memoryview | None = getattr(_local, "buffer", None)
     if buffer is None:
-        buffer = _local.buffer = memoryview(bytearray(16 * RECEIVE_BYTES))
+        buffer = _local.buffer = memoryview(bytearray(BUFFER_BYTES))
     return buffer

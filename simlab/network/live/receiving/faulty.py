@@ -7,7 +7,7 @@ wait ends with the association. A request is done all the same if the peer has n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from functools import partial
@@ -184,7 +184,7 @@ def _data_set(encoded: Any, syntax: Any) -> Dataset:
 class _Judged(NamedTuple):
     """A data set of which is decided at its end what becomes of it."""
 
-    write: Callable[[memoryview], object]
+    write: Callable[[Sequence[memoryview]], object]
     end: Callable[[], None]
     give_up: Callable[[], None]
 
@@ -252,7 +252,7 @@ def _asked_to_store(writing: Writing) -> Asked:
     instance = writing.instance
     attributes: Identifier = {}
     with suppress(UnreadableError):
-        attributes = read_attributes(instance, bytes(writing.head), _OF_AN_INSTANCE)
+        attributes = read_attributes(instance, writing.head, _OF_AN_INSTANCE)
     number, accession = attributes.get("InstanceNumber"), attributes.get("AccessionNumber")
     return Asked(
         "C-STORE",

@@ -27,12 +27,10 @@ from typing import Any
 from simlab.network.live.receiving.channel import Channel
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
 from simlab.network.live.receiving.handover import GiveBack, Instances, Responses, Setup, TakeOver
-from simlab.network.live.receiving.reception import Receiving, Reception
+from simlab.network.live.receiving.reception import BUFFER_BYTES, Receiving, Reception
 from simlab.network.live.server import ReceivedInstance, Respond
 from simlab.network.live.wire.commands import NO_DATA_SET, read_command
 from simlab.network.live.wire.pdus import DataSink, Gathering, PDUParser, ProtocolError
-
-BUFFER_BYTES = 1 << 20
 
 RARELY = 50_000
 """Objects after which garbage is collected: nothing that comes with every instance refers to itself."""

@@ -14,20 +14,23 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-from simlab.network.live.receiving.disk import sync_folder
+from simlab.network.live.receiving.disk import sync_folder, write_all
 from simlab.network.live.receiving.file_format import file_header
 from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Respond, Storage
 from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
 from simlab.network.live.wire.pdus import DataSink, ProtocolError, Reason
 from simlab.network.seam import SUCCESS, Status
 from simlab.studies.study import InstanceReference
+
+BUFFER_BYTES = 1 << 17
+"""Bytes that are received in one call: so few that they are still in the processor's cache when they are written."""
 
 SYNCING_THREADS = 16
 """How many files are synced to the disk at once: disks do that side by side."""
@@ -55,7 +58,8 @@ class Receiving:
         self.deliver = deliver
         storage.folder.mkdir(parents=True, exist_ok=True)
         # A folder of our own: processes that make files in one folder would wait for each other.
-        self._folder = Path(tempfile.mkdtemp(dir=storage.folder, prefix=""))
+        self.folder = Path(tempfile.mkdtemp(dir=storage.folder, prefix=""))
+        """Where instances are written."""
         self.make_folder()
         self._numbers = count()
         self.syncing = ThreadPoolExecutor(SYNCING_THREADS, "sync")
@@ -63,19 +67,19 @@ class Receiving:
 
     def make_folder(self) -> None:
         """Make the folder for our files, should it be gone. Raises OSError."""
-        self._folder.mkdir(exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
         if self.storage.durability is Durability.FSYNC:
             sync_folder(self.storage.folder)
 
-    def new_path(self) -> Path:
-        """Where a file goes whose name nobody else has or will get."""
-        return self._folder / f"{next(self._numbers)}.part"
+    def new_file(self) -> str:
+        """A name, with its folder and no ending, that nobody else has or will get."""
+        return f"{self.folder}{os.sep}{next(self._numbers)}"
 
     def close(self) -> None:
         """Wait for nothing any more."""
         self.syncing.shutdown(wait=False)
         with suppress(OSError):  # files that the node has not moved away yet
-            self._folder.rmdir()
+            self.folder.rmdir()
 
 
 class Reception:
@@ -139,24 +143,30 @@ class Writing:
         self.status: Status | None = None
         """Set once it is known that the instance is not kept; what is left of it is then received for nothing."""
         self.request = request
-        self.head = bytearray()
-        """What the data set begins with."""
         self._reception = reception
         self._receiving = reception._receiving
         self._context_id = context_id
         self._reference = reference
         self._syntax = syntax
-        self._path = self._receiving.new_path()
+        self._name = self._receiving.new_file()
+        self._path = f"{self._name}.part"
         self._file = -1
         self._header = b""
-        self._begun = False
-        """Whether anything has been written."""
+        self._unwritten: list[bytes | memoryview] = []
+        """What goes in front of the data set: it is written together with what comes first."""
+        self._head: list[bytes] = []
         self._size = 0
         """Bytes of the data set."""
+
+    @property
+    def head(self) -> bytes:
+        """What the data set begins with."""
+        return b"".join(self._head)
 
     def open(self) -> None:
         """Begin the file."""
         self._header = file_header(self._reference, self._syntax, self._reception.calling)
+        self._unwritten = [self._header]
         try:
             try:
                 self._file = os.open(self._path, _NEW_FILE, 0o666)
@@ -166,29 +176,23 @@ class Writing:
         except OSError as error:
             self._fail(error)
 
-    def write(self, piece: memoryview) -> None:
-        """Write a piece of the data set. What it begins with comes in small ones, and is gathered first."""
+    def write(self, pieces: Sequence[memoryview]) -> None:
+        """Write the next pieces of the data set."""
         if self.status is not None:
             return
-        self._size += len(piece)
-        if not self._begun:
-            missing = HEAD_BYTES - len(self.head)
-            self.head += piece[:missing]
-            piece = piece[missing:]
-            if len(self.head) < HEAD_BYTES:
-                return
+        for piece in pieces:
+            if self._size < HEAD_BYTES:
+                self._head.append(bytes(piece[: HEAD_BYTES - self._size]))
+            self._size += len(piece)
+        self._unwritten += pieces
         try:
-            self._put(piece)
+            self._put()
         except OSError as error:
             self._fail(error)
 
-    def _put(self, piece: memoryview) -> None:
-        """Write a piece, and before the first one what was gathered."""
-        if not self._begun:
-            self._begun = True
-            self._put(memoryview(self._header + self.head))
-        while written := os.write(self._file, piece):
-            piece = piece[written:]
+    def _put(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        write_all(self._file, unwritten)
 
     def _fail(self, error: OSError) -> None:
         self.refuse(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
@@ -208,7 +212,7 @@ class Writing:
             os.close(self._file)
             self._file = -1
         with suppress(OSError):
-            self._path.unlink()
+            Path(self._path).unlink()
 
     def end(self) -> None:
         """All of it is there."""
@@ -219,8 +223,7 @@ class Writing:
             respond = _already_answered
         if self.status is None:
             try:
-                if not self._begun:
-                    self._put(memoryview(b""))
+                self._put()
                 if durability is not Durability.FSYNC:
                     self._complete()
             except OSError as error:
@@ -236,7 +239,7 @@ class Writing:
         """Close the file, and call it complete."""
         os.close(self._file)
         self._file = -1
-        complete = self._path.with_suffix(".dcm")
+        complete = f"{self._name}.dcm"
         os.rename(self._path, complete)  # noqa: PTH104 -- pathlib takes several times as long
         self._path = complete
 
@@ -245,7 +248,7 @@ class Writing:
         try:
             os.fsync(self._file)
             self._complete()
-            sync_folder(self._path.parent)
+            sync_folder(self._receiving.folder)
         except OSError as error:
             self._fail(error)
             self._respond(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
@@ -261,7 +264,7 @@ class Writing:
 
     def _deliver(self, respond: Respond) -> None:
         instance = self.instance
-        self._receiving.deliver(instance, self._receiving.storage.examine(instance, bytes(self.head)), respond)
+        self._receiving.deliver(instance, self._receiving.storage.examine(instance, self.head), respond)
 
     def _respond(self, status: Status) -> None:
         self._reception.respond(self._context_id, self.request, status)

@@ -16,10 +16,13 @@ from typing import NamedTuple, cast
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from simlab.network.live.server import ReceivedInstance
-from simlab.network.live.wire.elements import Elements, UnusualError, Wanted, read, walk
+from simlab.network.live.wire.elements import Elements, Places, UnusualError, Wanted, read, walk_and_note
 from simlab.network.live.wire.identifiers import encodings_of, texts_of
 from simlab.network.matching import value_representation
 from simlab.network.query import Identifier, Value
+
+_SMALL = 64
+"""Bytes of a value that is worth remembering."""
 
 
 class UnreadableError(Exception):
@@ -33,7 +36,8 @@ def read_attributes(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> 
     front of the pixels cannot be parsed.
     """
     with refusing():
-        return attributes_of(read_elements(instance, head, wanted), is_little_endian(instance.transfer_syntax))
+        elements, _ = read_elements(instance, head, wanted)
+        return attributes_of(elements, encoding_of(instance.transfer_syntax).little_endian)
 
 
 @contextmanager
@@ -47,42 +51,45 @@ def refusing() -> Iterator[None]:
         raise UnreadableError(f"data set cannot be parsed: {type(error).__name__}") from error
 
 
-def read_elements(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> Elements:
-    """The wanted elements, as they are. Raises whatever comes to a parser's mind."""
-    implicit, little_endian, deflated = _encoding(instance.transfer_syntax)
+def read_elements(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> tuple[Elements, Places | None]:
+    """The wanted elements, as they are, and where everything stands, if that was seen.
+
+    Raises whatever comes to a parser's mind.
+    """
+    implicit, little_endian, deflated = encoding = encoding_of(instance.transfer_syntax)
     whole = len(head) >= instance.size - instance.data_set_offset
-    if little_endian and not deflated:
+    if encoding.can_be_walked:
         with suppress(UnusualError):
-            return walk(head, wanted, implicit=implicit, whole=whole)
+            return walk_and_note(head, wanted, implicit=implicit, whole=whole)
     with BytesIO(head) if whole else instance.path.open("rb") as stream:
         stream.seek(0 if whole else instance.data_set_offset)
         parsed = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read())) if deflated else stream
-        return read(parsed, wanted, implicit=implicit, little_endian=little_endian)
+        return read(parsed, wanted, implicit=implicit, little_endian=little_endian), None
 
 
-def is_little_endian(transfer_syntax: str) -> bool:
-    """Whether the elements are."""
-    return _encoding(transfer_syntax).little_endian
-
-
-class _Encoding(NamedTuple):
+class Encoding(NamedTuple):
     """What a transfer syntax says of the elements (PS3.5 annex A)."""
 
     implicit: bool
     little_endian: bool
     deflated: bool
 
+    @property
+    def can_be_walked(self) -> bool:
+        """Whether elements can be read where they stand."""
+        return self.little_endian and not self.deflated
+
 
 @lru_cache(maxsize=256)
-def _encoding(transfer_syntax: str) -> _Encoding:
+def encoding_of(transfer_syntax: str) -> Encoding:
+    """How a transfer syntax encodes elements."""
     syntax = UID(transfer_syntax)
-    return _Encoding(syntax.is_implicit_VR, syntax.is_little_endian, syntax == DeflatedExplicitVRLittleEndian)
+    return Encoding(syntax.is_implicit_VR, syntax.is_little_endian, syntax == DeflatedExplicitVRLittleEndian)
 
 
 def attributes_of(elements: Elements, little_endian: bool, character_set: bytes = b"") -> Identifier:
     """The attributes that have a value; ``character_set`` is Specific Character Set unless they say it themselves."""
     named = cast("bytes", elements.get("SpecificCharacterSet") or character_set)
-    encodings, order = _encodings(named), "<" if little_endian else ">"
     found: dict[str, Value] = {}
     for keyword, raw in elements.items():
         if not raw:
@@ -90,12 +97,21 @@ def attributes_of(elements: Elements, little_endian: bool, character_set: bytes 
         if isinstance(raw, tuple):
             found[keyword] = tuple(attributes_of(item, little_endian, named) for item in raw)
             continue
-        texts = texts_of(raw, value_representation(keyword), encodings, order)
-        if len(texts) > 1:
-            found[keyword] = tuple(text.strip(" \0") for text in texts)
-        elif texts and (text := texts[0].strip(" \0")):
-            found[keyword] = text
+        read = _value_again if len(raw) <= _SMALL else _value
+        if value := read(keyword, raw, named, little_endian):
+            found[keyword] = value
     return found
+
+
+def _value(keyword: str, raw: bytes, named: bytes, little_endian: bool) -> Value:
+    texts = texts_of(raw, value_representation(keyword), _encodings(named), "<" if little_endian else ">")
+    if len(texts) > 1:
+        return tuple(text.strip(" \0") for text in texts)
+    return texts[0].strip(" \0") if texts else ""
+
+
+_value_again = lru_cache(maxsize=4096)(_value)
+"""Most values are those of the instance before."""
 
 
 @lru_cache(maxsize=256)

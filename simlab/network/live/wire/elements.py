@@ -7,15 +7,15 @@ The walk gives up on whatever is unusual, so what strangers may send is judged i
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from pydicom.sequence import Sequence
+from pydicom.sequence import Sequence as Items
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from simlab.network.matching import value_representation
@@ -48,20 +48,46 @@ def wanted(keywords: Iterable[str]) -> Wanted:
     return {_turned(tag): keyword for keyword, tag in tags if tag is not None}.get
 
 
+class Places(NamedTuple):
+    """Where everything stands in a data set, up to its pixels."""
+
+    structure: Sequence[slice]
+    """Whatever is no value: tags, value representations, lengths, delimiters, and the tag of the pixels at last.
+
+    Bytes that are the same here, and at least as long, are read in the same way.
+    """
+    values: Mapping[str, slice]
+    """The wanted values by keyword; a sequence's items as :func:`read_items` reads them."""
+
+
 def walk(data: bytes, wanted: Wanted, *, implicit: bool, whole: bool = True) -> Elements:
     """The wanted elements in front of the pixels, out of a little-endian data set (PS3.5 section 7.1).
 
     If ``data`` is not the whole data set, the pixels must begin in it. Raises UnusualError.
     """
+    elements, _ = walk_and_note(data, wanted, implicit=implicit, whole=whole)
+    return elements
+
+
+def walk_and_note(data: bytes, wanted: Wanted, *, implicit: bool, whole: bool = True) -> tuple[Elements, Places | None]:
+    """The same, and where everything stands; None for the latter without pixels."""
     if implicit and data[4:6].isalpha() and data[4:6].isupper():
         raise UnusualError  # a value representation, so it seems
+    on_foot = _Walk(data, implicit=implicit)
     try:
-        elements, position = _Walk(data, implicit=implicit).elements(0, len(data), wanted, nested=False)
+        elements, position = on_foot.elements(0, len(data), wanted, nested=False)
     except (struct.error, RecursionError):
         raise UnusualError from None
-    if position == len(data) and not whole:
+    if position < len(data):
+        return elements, Places([*on_foot.structure, slice(position, position + 4)], on_foot.values)
+    if not whole:
         raise UnusualError
-    return elements
+    return elements, None
+
+
+def read_items(data: bytes, *, implicit: bool) -> tuple[Elements, ...]:
+    """The items of a sequence that was walked through before."""
+    return _Walk(data, implicit=implicit).items(0, len(data), known)[0]
 
 
 def read(stream: BinaryIO, wanted: Wanted, *, implicit: bool, little_endian: bool) -> Elements:
@@ -75,6 +101,8 @@ class _Walk:
     def __init__(self, data: bytes, *, implicit: bool) -> None:
         self._data = data
         self._implicit = implicit
+        self.structure: list[slice] = []
+        self.values: dict[str, slice] = {}
 
     def elements(
         self, position: int, end: int, wanted: Wanted, *, nested: bool = True, delimited: bool = False
@@ -95,12 +123,14 @@ class _Walk:
                         raise UnusualError  # not even its length is there
                     return found, position
                 if tag == _ITEM_DELIMITER and delimited:
+                    self.structure.append(slice(position, start))
                     return found, start
             if not implicit and representation not in _SHORT:
                 if representation not in _LONG:
                     raise UnusualError
                 (length,) = _length(data, start)
                 start += 4
+            self.structure.append(slice(position, start))
             keyword = wanted(tag)
             if length == _UNDEFINED:
                 if not _may_be_sequence(known(tag), representation):
@@ -108,11 +138,15 @@ class _Walk:
                 items, position = self.items(start, end, known if keyword else _none, delimited=True)
                 if keyword:
                     found[keyword] = items
+                    if not nested:
+                        self.values[keyword] = slice(start, position - 8)
                 continue
             position = start + length
             if position > end:
                 raise UnusualError
             if keyword:
+                if not nested:
+                    self.values[keyword] = slice(start, position)
                 if representation == b"SQ" or value_representation(keyword) == "SQ":
                     if not _may_be_sequence(keyword, representation):
                         raise UnusualError
@@ -130,6 +164,7 @@ class _Walk:
         items: list[Elements] = []
         while position < end:
             tag, length = _implicit(self._data, position)
+            self.structure.append(slice(position, position + 8))
             position += 8
             if tag == _SEQUENCE_DELIMITER and delimited:
                 return tuple(items), position
@@ -177,7 +212,7 @@ def _raw(data_set: Dataset, wanted: Wanted) -> Elements:
             continue
         if value_representation(keyword) == "SQ":
             items = data_set[tag].value
-            found[keyword] = tuple(_raw(item, known) for item in items) if isinstance(items, Sequence) else ()
+            found[keyword] = tuple(_raw(item, known) for item in items) if isinstance(items, Items) else ()
         elif isinstance(element := data_set.get_item(tag), RawDataElement):
             found[keyword] = element.value or b""
     return found

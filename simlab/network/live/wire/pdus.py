@@ -6,7 +6,7 @@ came, so a large one needs no memory here. What a peer *claims* to send is never
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Protocol
 
@@ -26,6 +26,10 @@ LONGEST_CONTROL = 1 << 20
 
 LARGEST_DATA_SET = 1 << 28
 """Bytes of a data set that is gathered in memory: an identifier, or an instance of a C-GET."""
+
+
+MOST_PIECES = 1024
+"""Pieces of a data set that are passed on together: what one gathered write takes (IOV_MAX) on all systems in use."""
 
 
 class Reason(IntEnum):
@@ -48,8 +52,8 @@ class ProtocolError(Exception):
 class DataSink(Protocol):
     """Where the data set of one message goes."""
 
-    def write(self, piece: memoryview) -> object:
-        """The next piece; it must be used up at once, the memory is used again."""
+    def write(self, pieces: Sequence[memoryview]) -> object:
+        """The next pieces, at most ``MOST_PIECES``; they must be used up at once, the memory is used again."""
 
     def end(self) -> None:
         """That was all of it."""
@@ -65,9 +69,10 @@ class Gathering:
         self._complete = complete
         self._data = bytearray()
 
-    def write(self, piece: memoryview) -> None:
-        """Keep a piece. Raises ProtocolError if it gets too much."""
-        self._data += piece
+    def write(self, pieces: Sequence[memoryview]) -> None:
+        """Keep the pieces. Raises ProtocolError if it gets too much."""
+        for piece in pieces:
+            self._data += piece
         if len(self._data) > LARGEST_DATA_SET:
             raise ProtocolError(Reason.NOT_SPECIFIED, "a data set without end")
 
@@ -109,6 +114,8 @@ class PDUParser:
         self._is_last = False
         self._command = bytearray()
         self._sink: DataSink | None = None
+        self._pieces: list[memoryview] = []
+        """Of its data set, to be passed on before this memory is used again."""
         self.paused = False
         """Set by whoever a message was meant for, to have no more bytes parsed after it."""
 
@@ -120,6 +127,7 @@ class PDUParser:
 
     def give_up(self) -> None:
         """No more will come: whoever waits for the rest of a data set is told."""
+        self._pieces.clear()
         if self._sink is not None:
             self._sink.give_up()
             self._sink = None
@@ -144,6 +152,7 @@ class PDUParser:
                         self._prefix.clear()
                         self._begin(memoryview(prefix))
                 at += size
+        self._pass_on()
         return at
 
     def _begin(self, prefix: memoryview) -> None:
@@ -191,7 +200,9 @@ class PDUParser:
             if len(self._command) > LONGEST_COMMAND:
                 raise ProtocolError(Reason.INVALID_PARAMETER, "a command set without end")
         elif self._sink is not None:
-            self._sink.write(piece)
+            self._pieces.append(piece)
+            if len(self._pieces) == MOST_PIECES:
+                self._pass_on()
         if not self._in_value:
             self._end_value()
 
@@ -203,5 +214,11 @@ class PDUParser:
             self._command.clear()
             self._sink = self._incoming.command(self._context_id, command)
         elif self._sink is not None:
+            self._pass_on()
             sink, self._sink = self._sink, None
             sink.end()
+
+    def _pass_on(self) -> None:
+        if self._pieces and self._sink is not None:
+            self._sink.write(self._pieces)
+            self._pieces = []
