@@ -58,8 +58,8 @@ class Archive:
             require_valid(text)
             topology.write_text(text)
             addresses = folder / "addresses.json"
-            command = [*SIMLAB, "up", str(topology), "--addresses", str(addresses)]
-            with running(command, addresses.exists, folder, {"TMPDIR": str(folder)}) as process:
+            command = [*SIMLAB, "up", str(topology), "--addresses", str(addresses), "--out", str(folder)]
+            with running(command, addresses.exists, folder) as process:
                 port = int(json.loads(addresses.read_text())["archive"]["port"])
                 yield Server("ARCHIVE", port, process, lambda: count_instances("ARCHIVE", port))
 

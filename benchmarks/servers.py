@@ -83,7 +83,8 @@ def a_folder() -> Iterator[Path]:
     """An empty folder on disk, for what a server stores.
 
     Its files are emptied afterwards, and deleted only when this process ends: for minutes after it has lost many files,
-    ext4 is slow to make new ones, and the next contestant would pay for that.
+    ext4 is slow to make new ones, and the next contestant would pay for that. Nor has it to wait for what the disk has
+    still to do.
     """
     folder = Path(tempfile.mkdtemp(prefix="simlab-bench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -94,6 +95,7 @@ def a_folder() -> Iterator[Path]:
             if path.is_file():
                 with suppress(OSError):
                     os.truncate(path, 0)
+        os.sync()
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ def make_parser() -> Parser:
     added.add_argument(
         "--work", action="store_true", help="let scanners and workstations work as well, instead of only answering"
     )
+    added.add_argument("--out", type=Path, metavar="DIR", help="leave the nodes' files here [they go away]")
     add_seed(added)
 
     add_for_topology("validate", "Check a topology file; the first mistake is told in one line, with exit code 2.")

@@ -304,7 +304,7 @@ def test_ctrl_c_ends_a_run_in_good_order(start, written, tmp_path, times):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_up_until_a_signal(start, written, tmp_path, name):
     addresses = tmp_path / "addresses.json"
-    process = start("up", written(TINY), "--addresses", addresses)
+    process = start("up", written(TINY), "--addresses", addresses, "--out", tmp_path / "kept")
     wait_until(addresses.exists, process)
     table = json.loads(addresses.read_text(encoding="utf-8"))
     assert {node: entry["ae_title"] for node, entry in table.items()} == {
@@ -325,6 +325,7 @@ def test_up_until_a_signal(start, written, tmp_path, name):
         assert re.search(rf"-aec {entry['ae_title']} {entry['host']} {entry['port']}\b", printed)
     assert json.loads(addresses.read_text(encoding="utf-8")) == table
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert (tmp_path / "kept" / "nodes" / "archive" / "index.sqlite").exists()
 
 
 @pytest.mark.slow

@@ -41,10 +41,10 @@ def run(
     return OK if result.ok else NOT_WELL
 
 
-def up(topology: Path, *, addresses: Path | None, work: bool, seed: int | None) -> int:
+def up(topology: Path, *, addresses: Path | None, work: bool, out: Path | None, seed: int | None) -> int:
     """Leave a department up, to play with, until Ctrl-C: orders arrive, servers answer, you are the scanner."""
     lab = Lab.load(topology).varied(seed=seed)
-    with told_to_stop() as stop, lab.up(works=work) as network:
+    with told_to_stop() as stop, lab.up(works=work, workspace=out) as network:
         if addresses is not None:
             table = address_table(network.peers.values())
             write_atomically(addresses, json.dumps(table, indent=2) + "\n")
