@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from functools import partial
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,10 +21,13 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 from simlab.network.faults import REJECTIONS, AssociationFault
 from simlab.network.live.receiving.faulty import AbortingParser, FaultyReception, serve, without_refused
 from simlab.network.live.receiving.handlers import STORAGE_SOP_CLASSES
-from simlab.network.live.receiving.handover import GiveBack
+from simlab.network.live.receiving.handover import GiveBack, Received
 from simlab.network.live.receiving.reception import BUFFER_BYTES, Reception
+from simlab.network.live.server import ReceivedInstance
+from simlab.network.live.wire.commands import Command
 from simlab.network.live.wire.pdus import ProtocolError
 from simlab.network.live.wire.upper_layer import AssociationError, ThreadlessAssociation
+from simlab.network.seam import Status
 
 if TYPE_CHECKING:
     from simlab.network.live.receiving.acceptor import Acceptor
@@ -50,6 +54,8 @@ class Accepted:
         self._rest = b""
         """Bytes that were received together with a message which is being served."""
         self._reception: Reception | None = None
+        self._given_back: GiveBack | None = None
+        """What waits until the node has responded to all that came before it."""
         self._heard = time.perf_counter()
         connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         connection.setblocking(False)
@@ -175,18 +181,31 @@ class Accepted:
             concerned = acceptor.faults.concern("C-STORE")
             if concerned:
                 self._reception = FaultyReception(
-                    acceptor.receiving, stored, calling, window, association, acceptor.faults, self.in_turn
+                    acceptor.receiving, stored, calling, window, self._take, association, acceptor.faults, self.in_turn
                 )
             else:
-                self._reception = Reception(acceptor.receiving, stored, calling, window, self._dul.send_at_once)
+                self._reception = Reception(
+                    acceptor.receiving, stored, calling, window, self._dul.send_at_once, self._take
+                )
             self._dul.store = self._reception.begin
             if stored and acceptor.receivers and not concerned and fault.aborts_at is None:
                 self._lent = True
                 acceptor.loop.remove_reader(self._connection)
                 acceptor.receivers.hand_over(self, stored, calling, window)
 
+    def take_received(self, received: Received) -> None:
+        """A receiver has received an instance on this association."""
+        if received.request is not None and self._reception is not None:
+            self._reception.outstanding += 1
+        self._take(received.context_id, received.request, received.instance, received.examined)
+
     def take_back(self, came: GiveBack) -> None:
         """A receiver has met what is not its business: from here on the association stays with us."""
+        # Set first, since the node may respond on another thread. Who was silent may have waited for us.
+        self._given_back = GiveBack(came.association) if came.silent else came
+        if self._reception is not None and self._reception.outstanding and not came.closed:
+            return
+        self._given_back = None
         self._rest = came.rest
         try:
             if came.closed:
@@ -201,6 +220,11 @@ class Accepted:
                 self._dul.control(*came.control)
         except ProtocolError:
             self._dul.refuse()
+        self._resume()
+
+    def lose(self) -> None:
+        """The receiver is gone, and with it what it was in the middle of."""
+        self.association.abort()
         self._resume()
 
     def _negotiate_window(self) -> int:
@@ -313,6 +337,23 @@ class Accepted:
 
     # ---- any thread
 
+    def _take(self, context_id: int, request: Command | None, instance: ReceivedInstance, examined: Any) -> None:
+        """Let the node have an instance."""
+        respond = _nobody_waits if request is None else partial(self._respond, context_id, request)
+        self._acceptor.take(instance, examined, respond)
+
+    def _respond(self, context_id: int, request: Command, status: Status) -> None:
+        assert self._reception is not None
+        self._reception.respond(context_id, request, status)
+        if self._given_back is not None:
+            with suppress(RuntimeError):  # the acceptor has been closed
+                self._acceptor.loop.call_soon_threadsafe(self._take_back_at_last)
+
+    def _take_back_at_last(self) -> None:
+        given_back, self._given_back = self._given_back, None
+        if given_back is not None:
+            self.take_back(given_back)
+
     def in_turn(self, work: Callable[[], None]) -> None:
         """Have something done on a thread that has the association to itself, in its turn; at once if it has ended."""
         try:
@@ -340,6 +381,10 @@ class Accepted:
             with suppress(TimeoutError):
                 return answer.result(timeout)
         return None
+
+
+def _nobody_waits(_: Status) -> None:
+    """The sender has been told."""
 
 
 def _shared_buffer() -> memoryview:

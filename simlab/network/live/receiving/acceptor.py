@@ -112,7 +112,7 @@ class Acceptor:
         )
         """For whoever means to receive on its own association (C-GET): what is accepted there, it may get."""
         self.handlers = list(Handlers(server, self._name))
-        self.receiving = Receiving(server.storage, self._deliver) if server.storage else None
+        self.receiving = Receiving(server.storage) if server.storage else None
         self.associations: set[Accepted] = set()
         """All connections, associated or not yet."""
         self._listener = _listen(listening)
@@ -123,7 +123,7 @@ class Acceptor:
         self.receivers: Receivers | None = None
         if self.receiving is not None and self.receiving.storage.receivers:
             setup = Setup(self.receiving.storage, self.idle_timeout)
-            self.receivers = Receivers(self.loop, setup, self.receiving, self.on_bug)
+            self.receivers = Receivers(self.loop, setup, self.on_bug)
         self._thread = threading.Thread(target=self._run, name=f"Acceptor {listening.ae_title}", daemon=True)
         self._thread.start()
 
@@ -149,7 +149,8 @@ class Acceptor:
         """How many associations there are."""
         return sum(accepted.association.is_established for accepted in self.associations)
 
-    def _deliver(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
+    def take(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
+        """Let the node have an instance. On any thread."""
         self._server.take(instance, examined, respond)
 
     def _name(self, association: Association) -> str:

@@ -20,7 +20,7 @@ from pynetdicom.dsutils import decode
 from simlab.network.faults import Asked, AssociationFault, Faults, RequestFault
 from simlab.network.live.commitment import report_from_data_set, request_from_data_set
 from simlab.network.live.receiving.handlers import Contexts
-from simlab.network.live.receiving.reception import Receiving, Reception, Writing
+from simlab.network.live.receiving.reception import Deliver, Receiving, Reception, Writing
 from simlab.network.live.wire.attributes import UnreadableError, read_attributes
 from simlab.network.live.wire.commands import Command, store_response
 from simlab.network.live.wire.elements import wanted
@@ -198,12 +198,13 @@ class FaultyReception(Reception):
         contexts: Mapping[int, tuple[str, str]],
         calling: str,
         window: int,
+        deliver: Deliver,
         association: ThreadlessAssociation,
         faults: Faults,
         in_turn: Callable[[Callable[[], None]], object],
     ) -> None:
         """``in_turn``, called on any thread, has something done on one that has the association to itself."""
-        super().__init__(receiving, contexts, calling, window, association.dul.send_at_once)
+        super().__init__(receiving, contexts, calling, window, association.dul.send_at_once, deliver)
         self._association = association
         self._faults = faults
         self._in_turn = in_turn

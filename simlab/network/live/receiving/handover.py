@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from simlab.network.live.server import ReceivedInstance, Storage
-from simlab.network.seam import Status
+from simlab.network.live.wire.commands import Command
 
 
 class Setup(NamedTuple):
@@ -28,16 +28,21 @@ class TakeOver(NamedTuple):
     maximum_length: int
 
 
-class Responses(NamedTuple):
-    """To a receiver: what the node says of instances."""
+class Received(NamedTuple):
+    """An instance that has been received, on an association."""
 
-    responses: list[tuple[int, Status]]
+    association: int
+    context_id: int
+    request: Command | None
+    """To which the node responds; None if that has been done."""
+    instance: ReceivedInstance
+    examined: Any
 
 
 class Instances(NamedTuple):
-    """To the node: instances that have been received, each with a number and what was examined of it."""
+    """To the node: instances that have been received."""
 
-    instances: list[tuple[int, ReceivedInstance, Any]]
+    instances: list[Received]
 
 
 @dataclass(frozen=True, slots=True)

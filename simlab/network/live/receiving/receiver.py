@@ -2,8 +2,9 @@
 
 Python runs one thread at a time, so one process receives no faster than one core can. The node's process takes in and
 negotiates associations, and hands those on which C-STOREs may come to its receivers, which write the instances and read
-what the node must know of them. What the node holds and decides stays in its own process: a receiver asks it about
-every instance. Whatever is no C-STORE, be it a C-ECHO or the end of the association, goes back to the node.
+what the node must know of them. What the node holds and decides stays in its own process: it gets every instance, and
+responds to it itself, as it has kept the connection too. Whatever is no C-STORE, be it a C-ECHO or the end of the
+association, goes back to the node.
 """
 
 from __future__ import annotations
@@ -21,15 +22,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from typing import Any
 
 from simlab.network.live.receiving.channel import Channel
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
-from simlab.network.live.receiving.handover import GiveBack, Instances, Responses, Setup, TakeOver
+from simlab.network.live.receiving.handover import GiveBack, Instances, Received, Setup, TakeOver
 from simlab.network.live.receiving.reception import BUFFER_BYTES, Receiving, Reception
-from simlab.network.live.server import ReceivedInstance, Respond
-from simlab.network.live.wire.commands import NO_DATA_SET, read_command
+from simlab.network.live.server import ReceivedInstance
+from simlab.network.live.wire.commands import NO_DATA_SET, Command, read_command
 from simlab.network.live.wire.pdus import DataSink, Gathering, PDUParser, ProtocolError
 
 RARELY = 50_000
@@ -37,7 +37,7 @@ RARELY = 50_000
 
 
 class Receiver:
-    """The process's loop, its associations, and the instances that the node has been asked about."""
+    """The process's loop, its associations, and the instances that the node is to get."""
 
     def __init__(self, end: socket.socket) -> None:
         self._thread = threading.get_ident()
@@ -48,9 +48,7 @@ class Receiver:
         self.receiving: Receiving | None = None
         self._idle_timeout = 0.0
         self._associations: set[_Association] = set()
-        self._numbers = count()
-        self._asked: dict[int, Respond] = {}
-        self._to_ask: list[tuple[int, ReceivedInstance, Any]] = []
+        self._received_whole: list[tuple[_Association, Received]] = []
 
     def run(self) -> None:
         """Receive until the node's process closes the channel."""
@@ -79,32 +77,29 @@ class Receiver:
 
     def _received(self, message: Any, connection: socket.socket | None) -> None:
         match message:
-            case Responses(responses):
-                for number, status in responses:
-                    self._asked.pop(number)(status)
             case TakeOver():
                 assert connection is not None
                 assert self.receiving is not None
                 self._associations.add(_Association(self, self.receiving, message, connection))
             case Setup(storage, idle_timeout):
-                self.receiving = Receiving(storage, self._deliver)
+                self.receiving = Receiving(storage)
                 self._idle_timeout = idle_timeout
                 self._look_for_silence()
 
-    def _deliver(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
-        """Ask the node, from any thread."""
-        self.call(partial(self._ask, instance, examined, respond))
+    def hand_over(self, association: _Association, received: Received) -> None:
+        """Let the node have an instance, once the other connections that are ready have been read."""
+        if not self._received_whole:
+            self.loop.call_soon(self.hand_over_all)
+        self._received_whole.append((association, received))
 
-    def _ask(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
-        number = next(self._numbers)
-        self._asked[number] = respond
-        if not self._to_ask:
-            self.loop.call_soon(self._ask_all)  # once the other connections that are ready have been read
-        self._to_ask.append((number, instance, examined))
-
-    def _ask_all(self) -> None:
-        instances, self._to_ask = self._to_ask, []
-        self.channel.send(Instances(instances))
+    def hand_over_all(self) -> None:
+        """Let the node have what there is for it."""
+        handed_over, self._received_whole = self._received_whole, []
+        if handed_over:
+            self.channel.send(Instances([received for _, received in handed_over]))
+        for association, received in handed_over:
+            if received.request is not None:
+                association.leave_response_to_node()
 
     def _look_for_silence(self) -> None:
         heard_before = time.perf_counter() - self._idle_timeout
@@ -120,7 +115,9 @@ class _Association:
     def __init__(self, receiver: Receiver, receiving: Receiving, request: TakeOver, connection: socket.socket) -> None:
         self.number = request.association
         self.heard = time.perf_counter()
-        self.reception = Reception(receiving, request.contexts, request.calling, request.window, self._send)
+        self.reception = Reception(
+            receiving, request.contexts, request.calling, request.window, self._send, self._deliver
+        )
         self._receiver = receiver
         self._connection = connection
         self._parser = PDUParser(self, request.maximum_length)
@@ -130,7 +127,7 @@ class _Association:
 
     @property
     def waits(self) -> bool:
-        """Whether the node must say something before anything else can come."""
+        """Whether something is still to be done here before anything else can come."""
         return self._result is not None or (self.reception.outstanding > 0 and self._parser.between_messages)
 
     def _receive(self) -> None:
@@ -174,7 +171,7 @@ class _Association:
         self._parser.paused = True
 
     def give_back(self, result: GiveBack) -> None:
-        """Let the node have the association, once everything that came on it has been answered."""
+        """Let the node have the association, once everything that came on it has been answered or handed over."""
         self._result = result
         self._parser.give_up()
         self._receiver.loop.remove_reader(self._connection)
@@ -186,9 +183,19 @@ class _Association:
 
     def _leave(self) -> None:
         if self._result is not None and not self.reception.outstanding:
+            self._receiver.hand_over_all()
             self._receiver.channel.send(self._result)
             self._receiver.leave(self)
             self._connection.close()  # the node has its own duplicate
+
+    def _deliver(self, context_id: int, request: Command | None, instance: ReceivedInstance, examined: Any) -> None:
+        received = Received(self.number, context_id, request, instance, examined)
+        self._receiver.call(partial(self._receiver.hand_over, self, received))
+
+    def leave_response_to_node(self) -> None:
+        """A request is no longer outstanding, as far as we are concerned."""
+        self.reception.outstanding -= 1
+        self._leave()
 
     def _send(self, pdu: bytes) -> None:
         """Send a response; a peer that reads so little that it does not fit is cut off."""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from simlab.network.live.receiving.channel import AVAILABLE, Channel
-from simlab.network.live.receiving.handover import GiveBack, Instances, Responses, Setup, TakeOver
-from simlab.network.live.receiving.reception import Deliver, Receiving
-from simlab.network.seam import Status
+from simlab.network.live.receiving.handover import GiveBack, Instances, Setup, TakeOver
 
 if TYPE_CHECKING:
     from simlab.network.live.receiving.accepted import Accepted
@@ -31,12 +27,11 @@ class Receivers:
         self,
         loop: asyncio.AbstractEventLoop,
         setup: Setup,
-        receiving: Receiving,
         on_bug: Callable[[BaseException], None],
     ) -> None:
         """Start the processes; none where the system cannot pass open sockets between processes (Windows)."""
-        number = receiving.storage.receivers if AVAILABLE else 0
-        self._receivers = [_Receiver(loop, setup, receiving.deliver, on_bug) for _ in range(number)]
+        number = setup.storage.receivers if AVAILABLE else 0
+        self._receivers = [_Receiver(loop, setup, on_bug) for _ in range(number)]
 
     def __bool__(self) -> bool:
         return bool(self._alive)
@@ -67,17 +62,12 @@ class _Receiver:
         self,
         loop: asyncio.AbstractEventLoop,
         setup: Setup,
-        deliver: Deliver,
         on_bug: Callable[[BaseException], None],
     ) -> None:
         self.associations: dict[int, Accepted] = {}
         self.has_ended = False
-        self._loop = loop
-        self._deliver = deliver
         self._on_bug = on_bug
         self._numbers = count()
-        self._responses: list[tuple[int, Status]] = []
-        self._responding = threading.Lock()
         self._closing = False
         ours, theirs = socket.socketpair()
         with theirs:
@@ -98,44 +88,16 @@ class _Receiver:
     def _received(self, message: Any, _: socket.socket | None) -> None:
         match message:
             case Instances(instances):
-                for number, instance, examined in instances:
-                    self._deliver(instance, examined, self._responder(number))
+                for received in instances:
+                    self.associations[received.association].take_received(received)
             case GiveBack():
                 self.associations.pop(message.association).take_back(message)
-
-    def _responder(self, number: int) -> Callable[[Status], None]:
-        """What the node calls, on any thread, to respond to an instance."""
-
-        def respond(status: Status) -> None:
-            with self._responding:
-                self._responses.append((number, status))
-                is_first = len(self._responses) == 1
-            if not is_first:
-                return  # it goes with the others of the same group
-            if self._is_our_thread():
-                self._loop.call_soon(self._respond)
-            else:
-                with contextlib.suppress(RuntimeError):  # the acceptor has been closed
-                    self._loop.call_soon_threadsafe(self._respond)
-
-        return respond
-
-    def _is_our_thread(self) -> bool:
-        try:
-            return asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            return False
-
-    def _respond(self) -> None:
-        with self._responding:
-            responses, self._responses = self._responses, []
-        self._channel.send(Responses(responses))
 
     def _closed(self) -> None:
         """The process is gone: so is what it was in the middle of."""
         self.has_ended = True
-        for number, accepted in self.associations.items():
-            accepted.take_back(GiveBack(number, silent=True))
+        for accepted in self.associations.values():
+            accepted.lose()
         self.associations.clear()
         if not self._closing:
             self._on_bug(RuntimeError(f"a receiver has ended, with exit code {self._process.poll()}"))

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from simlab.network.live.receiving.disk import sync_folder, write_all
 from simlab.network.live.receiving.file_format import file_header
-from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Respond, Storage
+from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Storage
 from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
 from simlab.network.live.wire.pdus import DataSink, ProtocolError, Reason
 from simlab.network.seam import SUCCESS, Status
@@ -43,19 +43,18 @@ _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 
 
 class Deliver(Protocol):
-    """Hands a received instance to the node that is to keep it."""
+    """Hands a received instance to the node that is to keep it, from any thread."""
 
-    def __call__(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
-        """``examined`` is what the storage's ``examine`` made of it."""
+    def __call__(self, context_id: int, request: Command | None, instance: ReceivedInstance, examined: Any) -> None:
+        """``request`` is to be responded to, unless it is None; ``examined`` is what ``Storage.examine`` returned."""
 
 
 class Receiving:
     """How a process receives for a node: the same for all of its associations."""
 
-    def __init__(self, storage: Storage, deliver: Deliver) -> None:
+    def __init__(self, storage: Storage) -> None:
         """Raises OSError if nothing can be written to the storage's folder."""
         self.storage = storage
-        self.deliver = deliver
         storage.folder.mkdir(parents=True, exist_ok=True)
         # A folder of our own: processes that make files in one folder would wait for each other.
         self.folder = Path(tempfile.mkdtemp(dir=storage.folder, prefix=""))
@@ -92,6 +91,7 @@ class Reception:
         calling: str,
         window: int,
         send: Callable[[bytes], None],
+        deliver: Deliver,
     ) -> None:
         """``contexts`` has the SOP class and the transfer syntax of each context ID on which we store.
 
@@ -105,6 +105,7 @@ class Reception:
         self._contexts = contexts
         self._window = window
         self._send = send
+        self.deliver = deliver
 
     def begin(self, context_id: int, command: bytes) -> DataSink | None:
         """Where the data set of a C-STORE-RQ goes; None if the command is none. Raises ProtocolError."""
@@ -217,10 +218,10 @@ class Writing:
     def end(self) -> None:
         """All of it is there."""
         durability = self._receiving.storage.durability
-        respond: Respond = self._respond
+        request: Command | None = self.request
         if durability is Durability.NONE and self.status is None:
-            respond(Status(SUCCESS))
-            respond = _already_answered
+            self._respond(Status(SUCCESS))  # whatever comes of it
+            request = None
         if self.status is None:
             try:
                 self._put()
@@ -228,12 +229,12 @@ class Writing:
                     self._complete()
             except OSError as error:
                 self._fail(error)
-        if self.status is not None:
-            respond(self.status)
-        elif durability is Durability.FSYNC:
+        if self.status is not None and request is not None:
+            self._respond(self.status)
+        elif self.status is None and durability is Durability.FSYNC:
             self._receiving.syncing.submit(self._sync)
-        else:
-            self._deliver(respond)
+        elif self.status is None:
+            self._deliver(request)
 
     def _complete(self) -> None:
         """Close the file, and call it complete."""
@@ -253,7 +254,7 @@ class Writing:
             self._fail(error)
             self._respond(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
         else:
-            self._deliver(self._respond)
+            self._deliver(self.request)
 
     @property
     def instance(self) -> ReceivedInstance:
@@ -262,16 +263,13 @@ class Writing:
         calling = self._reception.calling
         return ReceivedInstance(self._reference, self._syntax, calling, self._path, offset, offset + self._size)
 
-    def _deliver(self, respond: Respond) -> None:
+    def _deliver(self, request: Command | None) -> None:
         instance = self.instance
-        self._receiving.deliver(instance, self._receiving.storage.examine(instance, self.head), respond)
+        examined = self._receiving.storage.examine(instance, self.head)
+        self._reception.deliver(self._context_id, request, instance, examined)
 
     def _respond(self, status: Status) -> None:
         self._reception.respond(self._context_id, self.request, status)
-
-
-def _already_answered(_: Status) -> None:
-    """With durability ``none`` the sender has been told, whatever comes of it."""
 
 
 def _text(uid: bytes) -> str:
