@@ -178,6 +178,7 @@ class RemoteGroup:
         self._stop_by: float | None = None
         key = secrets.token_bytes(32)
         self._listener = Listener(("127.0.0.1", 0), authkey=key)
+        self._address = self._listener.address  # once it is closed it says no longer
         self._process = subprocess.Popen(
             [sys.executable, "-m", "simlab.lab.worker"],
             stdin=subprocess.PIPE,
@@ -187,7 +188,7 @@ class RemoteGroup:
         self._attending = threading.Thread(target=self._attend, args=(plan,), daemon=True, name="+".join(plan.nodes))
         self._attending.start()
         threading.Thread(target=self._watch, daemon=True, name="watch").start()
-        where = json.dumps({"host_port": self._listener.address, "key": key.hex()})
+        where = json.dumps({"host_port": self._address, "key": key.hex()})
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:  # if it is gone, _watch says so
             pipe.write(where.encode() + b"\n")
@@ -220,7 +221,7 @@ class RemoteGroup:
         if self._channel is None:
             self._fail(GroupError(f"the process of {self._name} did not start (exit code {code})"))
             with contextlib.suppress(OSError):
-                socket.create_connection(self._listener.address).close()
+                socket.create_connection(self._address).close()
 
     def _hear(self, message: str, *values: Any) -> None:
         if message == "listening":

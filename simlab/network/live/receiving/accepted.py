@@ -195,9 +195,14 @@ class Accepted:
 
     def take_received(self, received: Received) -> None:
         """A receiver has received an instance on this association."""
-        if received.request is not None and self._reception is not None:
-            self._reception.outstanding += 1
-        self._take(received.context_id, received.request, received.instance, received.examined)
+        assert self._reception is not None
+        if received.request is not None and self._reception.is_full:  # the receiver cannot see that
+            received.instance.path.unlink(missing_ok=True)
+            self._dul.refuse()
+            self._leave_if_ended()
+        else:
+            self._reception.outstanding += received.request is not None
+            self._take(received.context_id, received.request, received.instance, received.examined)
 
     def take_back(self, came: GiveBack) -> None:
         """A receiver has met what is not its business: from here on the association stays with us."""

@@ -114,7 +114,7 @@ class Reception:
             return None
         if request.data_set_type == NO_DATA_SET:
             raise ProtocolError(Reason.INVALID_PARAMETER, "a C-STORE request without a data set")
-        if 0 < self._window <= self.outstanding:
+        if self.is_full:
             raise ProtocolError(Reason.UNEXPECTED_PDU, f"more than {self._window} operations outstanding")
         context = self._contexts.get(context_id)
         if context is None:
@@ -128,6 +128,11 @@ class Reception:
         else:
             sink.open()
         return sink
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer has as many requests outstanding as it may."""
+        return 0 < self._window <= self.outstanding
 
     def respond(self, context_id: int, request: Command, status: Status) -> None:
         """Send a C-STORE-RSP."""
