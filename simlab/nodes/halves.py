@@ -23,7 +23,7 @@ class LiveHalf(Refusing):
     def take(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
         """Refuse a C-STORE."""
         del examined
-        instance.path.unlink(missing_ok=True)
+        instance.delete()
         respond(NOT_OFFERED)
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:

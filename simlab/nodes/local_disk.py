@@ -101,7 +101,7 @@ class LocalDisk:
         """
         status = examined if isinstance(examined, Status) else self._keep(instance, examined)
         if status.code != SUCCESS:
-            instance.path.unlink(missing_ok=True)
+            instance.delete()
         return status
 
     def _keep(self, instance: ReceivedInstance, study_uid: str) -> Status:

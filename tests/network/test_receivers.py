@@ -157,32 +157,6 @@ def test_a_response_for_a_receiver_that_is_gone_is_dropped(receiving, call):
     assert other.status() == (1, SUCCESS)
 
 
-def test_what_comes_behind_an_instance_waits_until_the_node_has_decided(receiving, call):
-    place, _ = started(receiving)
-    kept = []
-    place.node.decide = lambda _, respond: kept.append(respond)
-    caller = call(place)
-    caller.send(store_pdus(1, "2.25.1"), echo_pdu(2))
-    (respond,) = until(lambda: kept)
-    time.sleep(0.2)
-    respond(Status(0xA700, "later"))
-    assert [caller.status(), caller.status()] == [(1, 0xA700), (2, SUCCESS)]
-
-
-def test_whoever_waits_for_the_node_is_not_idle(listen, call):
-    place, _ = started(listen, idle_timeout=0.3)
-    kept = []
-    place.node.decide = lambda _, respond: kept.append(respond)
-    caller = call(place)
-    caller.send(store_pdus(1, "2.25.1"))
-    (respond,) = until(lambda: kept)
-    time.sleep(1.0)
-    respond(Status(SUCCESS))
-    assert caller.status() == (1, SUCCESS)
-    caller.send(echo_pdu(2))
-    assert [caller.status(), caller.status()] == [(2, SUCCESS), ABORTED]  # now it is
-
-
 def test_closing_ends_receivers_and_associations_and_leaves_nothing_half_written(listen, call):
     place, processes = started(listen)
     stuck = call(place)

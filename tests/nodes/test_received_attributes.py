@@ -1,6 +1,7 @@
 """What is read of a received instance, by the lean walk and by pydicom: the same, whatever came."""
 
 import pickle
+import struct
 from datetime import datetime
 from functools import partial
 
@@ -165,6 +166,29 @@ def test_what_has_a_known_layout_is_read_as_if_walked_through(made, data):
         other = spoil(content, data, values)
         assert layouts.find(other) == places
         assert read_at(places, other, implicit) == walk(other, WANTED, implicit=implicit)
+
+
+@pytest.mark.parametrize("end", [b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0"])
+def test_a_header_that_reaches_beyond_its_sequence_is_not_for_the_walk(end):
+    item = (
+        b"\xfe\xff\x00\xe0" + (b"\xff" * 4 if end[2] == 0x0D else bytes(4)) + end
+    )  # the delimiter's length is missing
+    content = b"".join(
+        struct.pack("<HHI", group, element, len(value)) + value
+        for group, element, value in [
+            (0x0008, 0x0016, CT.encode() + b"\0"),
+            (0x0008, 0x0018, b"2.25.1"),
+            (0x0008, 0x1110, item),
+            (0x0008, 0x1111, b"\0\0\0\0"),
+            (0x0020, 0x000D, b"2.25.2"),
+            (0x0020, 0x000E, b"2.25.3"),
+            (0x7FE0, 0x0010, bytes(4)),
+        ]
+    )
+    with pytest.raises(UnusualError):
+        walk(content, WANTED, implicit=True)
+    instance = instance_of(content, IMPLICIT)._replace(reference=InstanceReference(CT, "2.25.1"))
+    assert examine(instance, content) == examine(instance, content)
 
 
 def test_layouts_are_kept_for_a_while():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -57,6 +58,11 @@ class ReceivedInstance(NamedTuple):
     def path(self) -> Path:
         """The file."""
         return Path(self.file)
+
+    def delete(self) -> None:
+        """Delete the file, if that can be done."""
+        with suppress(OSError):
+            self.path.unlink()
 
 
 Respond = Callable[[Status], None]

@@ -110,8 +110,7 @@ class ArchiveState:
         status = examined if isinstance(examined, Status) else self._accept(Arrival(instance, examined))
         if status is None:
             return Status(SUCCESS)
-        with suppress(OSError):
-            instance.path.unlink()
+        instance.delete()
         return status
 
     def _accept(self, arrival: Arrival) -> Status | None:

@@ -197,7 +197,7 @@ class Accepted:
         """A receiver has received an instance on this association."""
         assert self._reception is not None
         if received.request is not None and self._reception.is_full:  # the receiver cannot see that
-            received.instance.path.unlink(missing_ok=True)
+            received.instance.delete()
             self._dul.refuse()
             self._leave_if_ended()
         else:

@@ -105,7 +105,7 @@ class Receiver:
         heard_before = time.perf_counter() - self._idle_timeout
         for association in tuple(self._associations):
             if association.heard < heard_before and not association.waits:
-                association.give_back(GiveBack(association.number, silent=True))
+                association.give_back_silent()
         self.loop.call_later(min(1.0, self._idle_timeout / 4), self._look_for_silence)
 
 
@@ -177,6 +177,11 @@ class _Association:
         self._receiver.loop.remove_reader(self._connection)
         self._leave()
 
+    def give_back_silent(self) -> None:
+        """Nothing has come for too long: perhaps the peer waits for the node's response, but not within a message."""
+        silent = self._parser.between_messages
+        self.give_back(GiveBack(self.number, silent=silent, broken="" if silent else "the rest of a message"))
+
     def give_up(self) -> None:
         """Leave nothing half-written behind."""
         self._parser.give_up()
@@ -185,6 +190,7 @@ class _Association:
         if self._result is not None and not self.reception.outstanding:
             self._receiver.hand_over_all()
             self._receiver.channel.send(self._result)
+            self._result = None
             self._receiver.leave(self)
             self._connection.close()  # the node has its own duplicate
 

@@ -99,7 +99,7 @@ class Reception:
         thread, without waiting.
         """
         self.outstanding = 0
-        """Requests begun and not yet answered."""
+        """Requests begun and not yet answered; in a receiver, not yet left to the node to answer."""
         self.calling = calling
         self._receiving = receiving
         self._contexts = contexts

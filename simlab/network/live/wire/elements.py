@@ -117,6 +117,8 @@ class _Walk:
             else:
                 tag, representation, length = _explicit(data, position)
             start = position + 8
+            if start > end:
+                raise UnusualError
             if tag & 0xFFFF >= _PIXEL_GROUP:
                 if not nested:
                     if start + 4 > end:
@@ -166,6 +168,8 @@ class _Walk:
             tag, length = _implicit(self._data, position)
             self.structure.append(slice(position, position + 8))
             position += 8
+            if position > end:
+                raise UnusualError
             if tag == _SEQUENCE_DELIMITER and delimited:
                 return tuple(items), position
             undefined = length == _UNDEFINED

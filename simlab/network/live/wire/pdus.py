@@ -28,10 +28,6 @@ LARGEST_DATA_SET = 1 << 28
 """Bytes of a data set that is gathered in memory: an identifier, or an instance of a C-GET."""
 
 
-MOST_PIECES = 1024
-"""Pieces of a data set that are passed on together: what one gathered write takes (IOV_MAX) on all systems in use."""
-
-
 class Reason(IntEnum):
     """Why the upper layer aborts (PS3.8 table 9-26)."""
 
@@ -53,7 +49,7 @@ class DataSink(Protocol):
     """Where the data set of one message goes."""
 
     def write(self, pieces: Sequence[memoryview]) -> object:
-        """The next pieces, at most ``MOST_PIECES``; they must be used up at once, the memory is used again."""
+        """The next pieces, all that came together; they must be used up at once, the memory is used again."""
 
     def end(self) -> None:
         """That was all of it."""
@@ -201,8 +197,6 @@ class PDUParser:
                 raise ProtocolError(Reason.INVALID_PARAMETER, "a command set without end")
         elif self._sink is not None:
             self._pieces.append(piece)
-            if len(self._pieces) == MOST_PIECES:
-                self._pass_on()
         if not self._in_value:
             self._end_value()
 
