@@ -154,6 +154,10 @@ def store_pdus(message_id, sop_instance, content=b"data set", context=1, **comma
     return pdu(0x04, value(context, 3, said)) + pdu(0x04, value(context, 2, content))
 
 
+HALF = pdu(4, value(1, 3, store_command(9, "2.25.9"))) + pdu(4, value(1, 0, bytes(10_000)))
+"""Of a C-STORE request."""
+
+
 class Caller:
     """A connection on which an association is requested by hand."""
 

@@ -8,7 +8,7 @@ from pynetdicom.sop_class import CTImageStorage, StorageCommitmentPushModel, Ver
 
 from network.live_faults import OPERATIONS, P_DATA_TF, Outsider, Scripted, arrivals, done_by, faulty_places, plan
 from network.peers import ABORT, RELEASE_REQUEST, read_pdu
-from network.storing import ABORTED, callers, echo_pdu, store_pdus, until
+from network.storing import ABORTED, echo_pdu, store_pdus, until
 from simlab.network.faults import REJECTIONS, AssociationFault, RequestFault
 from simlab.network.seam import Status
 
@@ -20,12 +20,6 @@ REFUSED = Status(0xA700, "as the fault plan says")
 def start(tmp_path):
     with faulty_places(tmp_path) as start:
         yield start
-
-
-@pytest.fixture
-def call():
-    with callers() as call:
-        yield call
 
 
 # ---- associations

@@ -9,7 +9,7 @@ from pydicom.filewriter import write_dataset
 
 from network.live_faults import Scripted, arrivals, faulty_places, plan
 from network.peers import read_pdu
-from network.storing import ABORTED, callers, echo_pdu, find_pdus, store_pdus, until
+from network.storing import ABORTED, echo_pdu, find_pdus, store_pdus, until
 from simlab.network.faults import NO_FAULTS, AssociationFault, RequestFault
 from simlab.network.live.receiving.acceptor import Acceptor, Listening
 from simlab.network.live.server import Durability, Storage
@@ -23,12 +23,6 @@ REFUSED = Status(0xA700, "as the fault plan says")
 def start(tmp_path):
     with faulty_places(tmp_path) as start:
         yield start
-
-
-@pytest.fixture
-def call():
-    with callers() as call:
-        yield call
 
 
 def image(number, accession="RIS7", pixels=100):

@@ -18,13 +18,13 @@ from network.peers import command_pdu, number, pdu, read_pdu
 from network.storing import (
     ABORTED,
     BOUND,
+    HALF,
     NO_DATA_SET,
     callers,
     echo_pdu,
     find_pdus,
     outsider,
     places,
-    store_command,
     store_pdus,
     uid,
     until,
@@ -36,8 +36,6 @@ from simlab.network.sop_classes import STORAGE_COMMITMENT
 from simlab.studies.study import InstanceReference
 
 REPORT = CommitmentReport("2.25.77", (InstanceReference("1.2.3", "2.25.1"),))
-HALF = pdu(4, value(1, 3, store_command(9, "2.25.9"))) + pdu(4, value(1, 0, bytes(10_000)))
-"""Of a C-STORE request."""
 
 
 @pytest.fixture(params=[0, 2], ids=["alone", "receivers"])
@@ -50,12 +48,6 @@ def listen(request, tmp_path):
 def receiving(tmp_path):
     """Starts nodes with receivers."""
     with places(tmp_path, 2) as start:
-        yield start
-
-
-@pytest.fixture
-def call():
-    with callers() as start:
         yield start
 
 

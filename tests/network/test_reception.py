@@ -21,7 +21,6 @@ from network.storing import (
     MR,
     NO_DATA_SET,
     Caller,
-    callers,
     echo_pdu,
     outsider,
     places,
@@ -67,12 +66,6 @@ def place(shared):
     until(lambda: not shared.acceptor.associations)
     assert shared.node.half_written() == []
     assert shared.bugs == []
-
-
-@pytest.fixture
-def call():
-    with callers() as start:
-        yield start
 
 
 def image(name="2.25.1", size=40_000):

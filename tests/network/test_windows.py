@@ -14,7 +14,6 @@ from network.storing import (
     BOUND,
     CT,
     EXPLICIT,
-    callers,
     places,
     store_pdus,
     until,
@@ -36,12 +35,6 @@ def listen(request, tmp_path):
 @pytest.fixture
 def listen_alone(tmp_path):
     with places(tmp_path, 0) as start:
-        yield start
-
-
-@pytest.fixture
-def call():
-    with callers() as start:
         yield start
 
 

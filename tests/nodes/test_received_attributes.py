@@ -19,7 +19,7 @@ from simlab.draws import Draws
 from simlab.network.live.server import HEAD_BYTES, ReceivedInstance
 from simlab.network.live.wire import attributes
 from simlab.network.live.wire.attributes import UnreadableError, read_attributes
-from simlab.network.live.wire.elements import UnusualError, read_items, walk, walk_and_note, wanted
+from simlab.network.live.wire.elements import UnusualError, read_items, walk, wanted
 from simlab.network.live.wire.layouts import LARGEST, MOST_LAYOUTS, Layouts
 from simlab.network.matching import value_representation
 from simlab.network.query import Level
@@ -51,7 +51,7 @@ def read_slowly(content, transfer_syntax):
         raise UnusualError
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(attributes, "walk_and_note", unusual)
+        patched.setattr(attributes, "walk", unusual)
         return read(content, transfer_syntax)
 
 
@@ -150,7 +150,7 @@ def spoil(content, data, places):
 def test_what_has_a_known_layout_is_read_as_if_walked_through(made, data):
     content, transfer_syntax = made
     implicit = transfer_syntax == IMPLICIT
-    _, places = walk_and_note(content, WANTED, implicit=implicit)
+    _, places = walk(content, WANTED, implicit=implicit)
     assume(places is not None)
     layouts = Layouts(lambda places: places)
     assert layouts.find(content) is None
@@ -160,12 +160,12 @@ def test_what_has_a_known_layout_is_read_as_if_walked_through(made, data):
     other = spoil(content, data, range(len(content)))
     found = layouts.find(other)
     if found is not None:
-        assert read_at(found, other, implicit) == walk(other, WANTED, implicit=implicit)
+        assert read_at(found, other, implicit) == walk(other, WANTED, implicit=implicit)[0]
     structural = {at for place in places.structure for at in range(place.start, place.stop)}
     if values := [at for at in range(len(content)) if at not in structural]:
         other = spoil(content, data, values)
         assert layouts.find(other) == places
-        assert read_at(places, other, implicit) == walk(other, WANTED, implicit=implicit)
+        assert read_at(places, other, implicit) == walk(other, WANTED, implicit=implicit)[0]
 
 
 @pytest.mark.parametrize("end", [b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0"])
@@ -198,15 +198,15 @@ def test_layouts_are_kept_for_a_while():
         content = encode(data_set(ImageComments="x" * length), EXPLICIT)
         contents.append(content)
         assert layouts.find(content) is None
-        layouts.learn(content, walk_and_note(content, WANTED, implicit=False)[1])
+        layouts.learn(content, walk(content, WANTED, implicit=False)[1])
     assert all(layouts.find(content) is not None for content in contents)
     content = encode(data_set(ImageComments="x" * 1000), EXPLICIT)
-    layouts.learn(content, walk_and_note(content, WANTED, implicit=False)[1])
+    layouts.learn(content, walk(content, WANTED, implicit=False)[1])
     assert layouts.find(content) is not None
     assert layouts.find(contents[0]) is None
     assert all(layouts.find(content) is not None for content in contents[1:])
     content = encode(data_set(TextValue="x" * LARGEST), EXPLICIT)
-    layouts.learn(content, walk_and_note(content, WANTED, implicit=False)[1])
+    layouts.learn(content, walk(content, WANTED, implicit=False)[1])
     assert layouts.find(content) is None
 
 
@@ -272,7 +272,7 @@ def test_our_own_images_are_walked(transfer_syntax):
     content = encode(made, transfer_syntax)
     head = content[:HEAD_BYTES]
     assert len(head) < len(content)
-    elements = walk(head, WANTED, implicit=transfer_syntax == IMPLICIT, whole=False)
+    elements, _ = walk(head, WANTED, implicit=transfer_syntax == IMPLICIT, whole=False)
     assert elements["ProcedureCodeSequence"][0]["CodingSchemeDesignator"]
     instance = instance_of(content, transfer_syntax)
     instance = instance._replace(reference=InstanceReference(made.SOPClassUID, made.SOPInstanceUID))

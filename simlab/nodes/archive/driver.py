@@ -46,12 +46,12 @@ def as_list(values: Iterable[Any]) -> str:
 
 def finding(*columns: Column[Any], by: Sequence[Column[Any]]) -> str:
     """The statement that finds ``columns`` of the rows with these values of ``by``."""
-    return compiled(select(*columns).where(*(each == bindparam(each.name) for each in by)))
+    return _compiled(select(*columns).where(*(each == bindparam(each.name) for each in by)))
 
 
 def finding_listed(*columns: Column[Any], by: Column[Any]) -> str:
     """The same, by one column that has any of the values of a list."""
-    return compiled(select(*columns).where(is_listed(by)))
+    return _compiled(select(*columns).where(is_listed(by)))
 
 
 def is_listed(column_: Column[Any]) -> ColumnElement[bool]:
@@ -61,16 +61,16 @@ def is_listed(column_: Column[Any]) -> ColumnElement[bool]:
 
 def inserting(table: Table) -> str:
     """The statement that inserts a row, of all columns but the first, which is its number."""
-    return compiled(insert(table).values({name: bindparam(name) for name in table.c.keys()[1:]}))
+    return _compiled(insert(table).values({name: bindparam(name) for name in table.c.keys()[1:]}))
 
 
 def inserting_listed(table: Table) -> str:
     """The same for a list of rows: one call of SQLite, during which Python goes on with something else."""
     names = table.c.keys()[1:]
     values = (func.json_extract(column("value"), literal_column(f"'$[{at}]'")) for at in range(len(names)))
-    return compiled(insert(table).from_select(names, select(*values).select_from(func.json_each(bindparam("listed")))))
+    return _compiled(insert(table).from_select(names, select(*values).select_from(func.json_each(bindparam("listed")))))
 
 
-def compiled(statement: ClauseElement) -> str:
+def _compiled(statement: ClauseElement) -> str:
     """A statement as SQLite reads it."""
     return str(statement.compile(dialect=sqlite.dialect()))

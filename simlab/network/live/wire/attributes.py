@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from simlab.network.live.server import ReceivedInstance
-from simlab.network.live.wire.elements import Elements, Places, UnusualError, Wanted, read, walk_and_note
+from simlab.network.live.wire.elements import Elements, Places, UnusualError, Wanted, read, walk
 from simlab.network.live.wire.identifiers import encodings_of, texts_of
 from simlab.network.matching import value_representation
 from simlab.network.query import Identifier, Value
@@ -60,7 +60,7 @@ def read_elements(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> tu
     whole = len(head) >= instance.size - instance.data_set_offset
     if encoding.can_be_walked:
         with suppress(UnusualError):
-            return walk_and_note(head, wanted, implicit=implicit, whole=whole)
+            return walk(head, wanted, implicit=implicit, whole=whole)
     with BytesIO(head) if whole else instance.path.open("rb") as stream:
         stream.seek(0 if whole else instance.data_set_offset)
         parsed = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read())) if deflated else stream

@@ -60,17 +60,12 @@ class Places(NamedTuple):
     """The wanted values by keyword; a sequence's items as :func:`read_items` reads them."""
 
 
-def walk(data: bytes, wanted: Wanted, *, implicit: bool, whole: bool = True) -> Elements:
+def walk(data: bytes, wanted: Wanted, *, implicit: bool, whole: bool = True) -> tuple[Elements, Places | None]:
     """The wanted elements in front of the pixels, out of a little-endian data set (PS3.5 section 7.1).
 
-    If ``data`` is not the whole data set, the pixels must begin in it. Raises UnusualError.
+    Where everything stands comes with them, if there are pixels. If ``data`` is not the whole data set, the pixels must
+    begin in it. Raises UnusualError.
     """
-    elements, _ = walk_and_note(data, wanted, implicit=implicit, whole=whole)
-    return elements
-
-
-def walk_and_note(data: bytes, wanted: Wanted, *, implicit: bool, whole: bool = True) -> tuple[Elements, Places | None]:
-    """The same, and where everything stands; None for the latter without pixels."""
     if implicit and data[4:6].isalpha() and data[4:6].isupper():
         raise UnusualError  # a value representation, so it seems
     on_foot = _Walk(data, implicit=implicit)
