@@ -6,11 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-_MOST_BUFFERS = 1024
-"""Buffers in one gathered write: IOV_MAX of all systems in use."""
+from simlab.network.live.wire.gather import MOST_BUFFERS, Buffer
 
 
-def _first(file: int, pieces: Sequence[bytes | memoryview]) -> int:
+def _first(file: int, pieces: Sequence[Buffer]) -> int:
     return os.write(file, pieces[0])
 
 
@@ -18,13 +17,13 @@ _gathered = getattr(os, "writev", _first)
 """Windows has none."""
 
 
-def write_all(file: int, pieces: Sequence[bytes | memoryview]) -> None:
+def write_all(file: int, pieces: Sequence[Buffer]) -> None:
     """Write pieces one after the other, in as few calls as can be. Raises OSError."""
     while pieces:
-        pieces = _left_of(pieces, _gathered(file, pieces[:_MOST_BUFFERS]))
+        pieces = _left_of(pieces, _gathered(file, pieces[:MOST_BUFFERS]))
 
 
-def _left_of(pieces: Sequence[bytes | memoryview], written: int) -> Sequence[bytes | memoryview]:
+def _left_of(pieces: Sequence[Buffer], written: int) -> Sequence[Buffer]:
     """What is still to be written; nothing of it is empty at its beginning."""
     for at, piece in enumerate(pieces):
         if written < len(piece):

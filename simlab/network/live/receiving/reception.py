@@ -25,6 +25,7 @@ from simlab.network.live.receiving.disk import sync_folder, write_all
 from simlab.network.live.receiving.file_format import file_header
 from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Storage
 from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
+from simlab.network.live.wire.gather import Buffer
 from simlab.network.live.wire.pdus import DataSink, ProtocolError, Reason
 from simlab.network.seam import SUCCESS, Status
 from simlab.studies.study import InstanceReference
@@ -158,8 +159,8 @@ class Writing:
         self._path = f"{self._name}.part"
         self._file = -1
         self._header = b""
-        self._unwritten: list[bytes | memoryview] = []
-        """What goes in front of the data set: it is written together with what comes first."""
+        self._unwritten: list[Buffer] = []
+        """What came last, and at first what goes in front of the data set: written in one call."""
         self._head: list[bytes] = []
         self._size = 0
         """Bytes of the data set."""
