@@ -19,9 +19,8 @@ from benchmarks.peers import LOOPBACK, SIMLAB, FailedError, UnavailableError, ca
 from benchmarks.pynetdicom_receive import without_nagle
 from benchmarks.servers import BIG_PDU, MANY, Server, a_folder
 
-MANY_RECEIVERS, FEW_RECEIVERS = 8, max(1, (os.cpu_count() or 1) - 1)
-"""Processes that take instances: as many as there are senders at most, as ``storescp --fork`` has; fewer where each
-waits for the disk on threads of its own."""
+MANY_RECEIVERS, FEW_RECEIVERS = os.cpu_count() or 1, max(1, (os.cpu_count() or 1) - 1)
+"""Processes that take instances: one for each processor; fewer where each waits for the disk on threads of its own."""
 
 OUTSTANDING = 16
 """Operations that a peer may have outstanding, if it asks for more than one."""

@@ -26,6 +26,9 @@ class LiveHalf(Refusing):
         instance.delete()
         respond(NOT_OFFERED)
 
+    def keep(self, acknowledged: Sequence[tuple[ReceivedInstance, Any]]) -> None:
+        """Let receivers acknowledge nothing."""
+
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """Hold nothing."""
         return None

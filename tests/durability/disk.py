@@ -79,6 +79,10 @@ class Disk:
         if old in self.seen:
             self._enter(new, self.seen.pop(old))
 
+    def link(self, path, other):
+        if path in self.seen:
+            self._enter(other, self.seen[path])
+
     def remove(self, path):
         self.seen.pop(path, None)
         self.kept.pop(path, None)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 TRACED = (
     "openat creat write pwrite64 writev ftruncate fsync fdatasync rename renameat renameat2 "
-    "mkdir mkdirat unlink unlinkat rmdir sendto sendmsg"
+    "link linkat mkdir mkdirat unlink unlinkat rmdir sendto sendmsg"
 )
 
 OPTIONS = "-f --seccomp-bpf -yy -qq -s 1048576"

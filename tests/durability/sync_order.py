@@ -75,6 +75,8 @@ def _do(disk, call):
             disk.make_folder(call.strings[0].decode())
         case "rename" | "renameat" | "renameat2":
             disk.rename(*map(bytes.decode, call.strings))
+        case "link" | "linkat":
+            disk.link(*map(bytes.decode, call.strings))
         case "unlink" | "unlinkat" | "rmdir":
             disk.remove(call.strings[0].decode())
 

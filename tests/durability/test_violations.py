@@ -65,8 +65,20 @@ def without(lines, text):
     return kept
 
 
+LINKED = [
+    'link("/lab/.incoming/0.part", "/lab/.incoming/0.dcm") = 0',
+    'unlink("/lab/.incoming/0.part") = 0',
+]
+
+
 def test_what_is_synced_in_time_is_right():
     assert found(*STORED, *ENTERED, *MOVED, ACCEPTED) == []
+    rename = next(line for line in STORED if line.startswith("rename"))
+    at = STORED.index(rename)
+    linked = [*STORED[:at], *LINKED, *STORED[at + 1 :]]
+    assert found(*linked, *ENTERED, *MOVED, ACCEPTED) == []
+    (violation,) = found(*without(linked, "fsync(5<"))
+    assert "its name" in violation
 
 
 @pytest.mark.parametrize(

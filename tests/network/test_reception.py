@@ -331,8 +331,9 @@ def test_every_durability_delivers_but_only_without_any_an_answer_does_not_wait_
     assert caller.release()
 
 
-def test_a_folder_that_cannot_be_written(listen, call):
+def test_a_folder_that_cannot_be_written(listen, call, receivers):
     place = listen()
+    until(lambda: len(list(place.node.storage.folder.iterdir())) == 1 + receivers)  # all have begun to receive
     caller = call(place)
     caller.send(store_pdus(1, "2.25.1"))
     assert caller.status() == (1, SUCCESS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -75,6 +75,9 @@ to another process. What cannot be read is a result too; it never raises."""
 
 HEAD_BYTES = 65536
 
+MustAsk = Callable[[ReceivedInstance, Any], bool]
+"""Whether only the node can say what becomes of an instance, given what ``examine`` made of it. It never raises."""
+
 
 def examine_nothing(_instance: ReceivedInstance, _head: bytes) -> None:
     """For a node that needs to know nothing."""
@@ -91,6 +94,12 @@ class Storage:
     examine: Examine = examine_nothing
     receivers: int = 0
     """Processes that receive beside the node's own, where the system can pass them open sockets (not on Windows)."""
+    must_ask: Callable[[], MustAsk] | None = None
+    """What receivers go by, to acknowledge instances without asking the node: called once, in the receiver's process.
+
+    It may cross to another process. None: receivers always ask. With it, of all complete files below ``folder`` no two
+    have the same SOP Instance UID: what comes again waits until the node has moved or deleted the first one.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,9 @@ class LiveServer(Server, Protocol):
         The file is complete, and as durable as the storage asks. ``examined`` is what the storage's ``examine`` made of
         it. Must not wait for long: other instances come in on the same thread.
         """
+
+    def keep(self, acknowledged: Sequence[tuple[ReceivedInstance, Any]]) -> None:
+        """Keep instances that a receiver has acknowledged, as ``must_ask`` has let it; else as for ``take``."""
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """The local copy of an instance, or None if the node does not hold it."""

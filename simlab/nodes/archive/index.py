@@ -16,7 +16,7 @@ from simlab.faults import Known
 from simlab.network.matching import date_bounds, has_wildcard, value_representation, values_of
 from simlab.network.query import Identifier, Level, Value
 from simlab.nodes.archive.batch import ENTRY_COLUMNS, Batch, as_entry, entries_of, entry_of
-from simlab.nodes.archive.driver import as_list, is_listed
+from simlab.nodes.archive.driver import as_list, finding, is_listed
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import text
 from simlab.nodes.archive.hierarchy import COMPUTED, UNIQUE_KEY, down_to
@@ -24,6 +24,9 @@ from simlab.nodes.archive.placement import Place, remove_empty
 from simlab.nodes.archive.requests import KeptRequests
 from simlab.nodes.archive.tables import INSTANCES, METADATA, PATIENTS, SERIES, STUDIES, TABLE, UNIQUE_COLUMN
 from simlab.studies.study import InstanceReference
+
+FINDING_INSTANCE = finding(INSTANCES.c.id, by=[INSTANCES.c.uid])
+"""The statement that finds the row of a SOP Instance UID."""
 
 _IS_LISTED = is_listed(INSTANCES.c.uid)
 
@@ -35,6 +38,7 @@ class Index:
     """The archive's index. Reads run side by side with each other and with the one write that goes on at a time."""
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
+        self.path = path
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_WAIT})
         self.requests = KeptRequests(self._engine)
         """Commitment requests that were accepted."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -32,12 +34,18 @@ class ArchiveService(LiveHalf):
             node.workspace, durable=durability is Durability.FSYNC, unforeseen=self._end_the_run
         )
         self.storage = Storage(self.holdings.incoming, durability, examine, self._spec.receivers)
+        if self._spec.receivers and durability is not Durability.NONE:
+            self.storage = replace(self.storage, must_ask=self.holdings.let_receivers_acknowledge())
         for accepted in self.holdings.requests.owed():  # from before a restart
             node.notify(accepted)
 
     def take(self, instance: ReceivedInstance, examined: Header | Status, respond: Respond) -> None:
         """Store an instance."""
         respond(self.holdings.take(instance, examined))
+
+    def keep(self, acknowledged: Sequence[tuple[ReceivedInstance, Header]]) -> None:
+        """Keep what receivers have acknowledged."""
+        self.holdings.keep(acknowledged)
 
     def fetch(self, reference: InstanceReference) -> KeptInstance | None:
         """A held instance's file."""

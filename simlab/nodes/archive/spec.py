@@ -42,7 +42,7 @@ class ArchiveSpec(ReceivingSpec):
     file, name and index entry, so that it survives a power failure. A commitment request that was accepted is kept
     until it is reported on, by the disk with fsync, else by the operating system."""
     receivers: Annotated[int, Field(ge=0, le=64)] = 0
-    """How many helper processes write what comes in, beside the archive's own process."""
+    """How many helper processes write what comes in, beside the archive's own process, and acknowledge what is new."""
     capacity: Annotated[Size, Field(gt=0)] | None = None
     """Bytes that there is room for. Told is only when that will be full; nothing is refused. None: without limit."""
     tiers: tuple[TierSpec, ...] = ()

@@ -2,7 +2,7 @@
 
     <root>/<patient ID>/<study date> <accession number>/<series number> <modality> .../<SOP Instance UID>.dcm
     <root>/index.sqlite
-    <root>/.incoming/*/                      *.part: being received; *.dcm: complete, to be entered in the index
+    <root>/.incoming/**/                     *.part: being received; *.dcm: complete, to be entered in the index
 
 A complete file is answered for, and the index follows within milliseconds; whoever asks the archive waits until it
 has. Whatever happens in between, nothing half-written shows up, and a restart enters what was left. Data sets are kept
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -26,11 +26,12 @@ from simlab.network.live.sending.files import recognise
 from simlab.network.live.server import HEAD_BYTES, KeptInstance, ReceivedInstance
 from simlab.network.query import Level, Query
 from simlab.network.seam import SUCCESS, Answer, Located, Status
+from simlab.nodes.archive.asking import Asking, Leave
 from simlab.nodes.archive.decisions import described
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import Header, examine
 from simlab.nodes.archive.hierarchy import WRONG_IDENTIFIER, answer, retrieve_keys
-from simlab.nodes.archive.index import Index
+from simlab.nodes.archive.index import FINDING_INSTANCE, Index
 from simlab.nodes.archive.keeper import Arrival, Keeper, make_folder
 from simlab.nodes.archive.requests import KeptRequests
 from simlab.nodes.archive.writer import LARGEST_GROUP, Writer
@@ -74,12 +75,15 @@ class ArchiveState:
         self._recover()
         self._taking = threading.Lock()
         self._closing = False
-        self._writer = Writer(self._keeper.keep, unforeseen)
+        self._looking = threading.Lock()
+        self._leave: Leave | None = None
+        self._writer = Writer(self._keeper.keep, unforeseen, self._look_at_queue)
 
     def close(self) -> None:
         """Enter what was taken, and close the index. Files stay."""
         with self._taking:
             self._closing = True
+        self._look_at_queue()
         self._writer.close()
         self._index.close()
 
@@ -126,8 +130,33 @@ class ArchiveState:
                 return Status(SUCCESS) if held == reference else _OTHER_CLASS
             if reason := self._takes_no_more():
                 return _refusal(reason)
-            self._writer.put(arrival)
+            self._put([arrival])
             return None
+
+    def keep(self, acknowledged: Iterable[tuple[ReceivedInstance, Header]]) -> None:
+        """Have complete files that receivers have acknowledged, as :meth:`let_receivers_acknowledge` lets them."""
+        with self._taking:
+            if not self._closing:  # else a restart enters them
+                self._put([Arrival(*each) for each in acknowledged])
+
+    def _put(self, arrivals: Sequence[Arrival]) -> None:
+        self._writer.put(arrivals)
+        self._look_at_queue()
+
+    def let_receivers_acknowledge(self) -> Asking:
+        """What receivers go by, who from now on may acknowledge what is new, as long as nothing is in trouble."""
+        self._leave = Leave(self.incoming)
+        self._look_at_queue()
+        return Asking(self._leave.file, self._index.path, FINDING_INSTANCE)
+
+    def _look_at_queue(self) -> None:
+        if self._leave is None:
+            return
+        with self._looking:
+            if self._takes_no_more():
+                self._leave.withdraw()
+            else:
+                self._leave.give()
 
     def _reference(self, sop_instance: str) -> InstanceReference | None:
         """What is held under this UID, or will be soon."""

@@ -27,16 +27,22 @@ LONGEST_CLOSE = 30.0
 class Writer:
     """Enters what has arrived, in that order. Safe to use from any thread."""
 
-    def __init__(self, keep: Callable[[Sequence[Arrival]], None], unforeseen: Callable[[Exception], object]) -> None:
+    def __init__(
+        self,
+        keep: Callable[[Sequence[Arrival]], None],
+        unforeseen: Callable[[Exception], object],
+        changed: Callable[[], object],
+    ) -> None:
         """``keep`` raises OSError or OperationalError for what can be tried again later.
 
         Anything else is a bug and handed to ``unforeseen``; the others of the group are entered without the one that
-        it befell.
+        it befell. ``changed`` is called when fewer wait, and when there is trouble or no more.
         """
         self.trouble = ""
         """Why what has arrived cannot be entered for now; empty if it can."""
         self._keep = keep
         self._unforeseen = unforeseen
+        self._on_change = changed
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Arrival] = deque()
         self._known: dict[str, Arrival] = {}
@@ -50,13 +56,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="archive-writer", daemon=True)
         self._thread.start()
 
-    def put(self, arrival: Arrival) -> None:
-        """Have an instance entered soon."""
+    def put(self, arrivals: Sequence[Arrival]) -> None:
+        """Have instances entered soon."""
         with self._changed:
-            self._waiting.append(arrival)
-            self._known[arrival.instance.reference.sop_instance] = arrival
-            self._put += 1
-            if len(self._waiting) in {1, LARGEST_GROUP}:
+            before = len(self._waiting)
+            self._waiting.extend(arrivals)
+            self._known.update((arrival.instance.reference.sop_instance, arrival) for arrival in arrivals)
+            self._put += len(arrivals)
+            if before == 0 or before < LARGEST_GROUP <= len(self._waiting):
                 self._changed.notify_all()
 
     def __len__(self) -> int:
@@ -129,10 +136,13 @@ class Writer:
                 self._known.pop(arrival.instance.reference.sop_instance, None)
             self._done += len(group)
             self._changed.notify_all()
+        self._on_change()
 
     def _wait_after(self, error: OSError | DBAPIError) -> bool:
         """Say what the trouble is, and wait for a while. False if the archive closes."""
         with self._changed:
             self.trouble = (error.strerror or str(error)) if isinstance(error, OSError) else str(error.orig)
             self._changed.notify_all()
+        self._on_change()
+        with self._changed:
             return not self._changed.wait_for(lambda: self._closing, RETRY)

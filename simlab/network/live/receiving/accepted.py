@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_local = threading.local()
-
 
 class Accepted:
     """A connection on its acceptor's thread, which calls all methods but :meth:`ask`.
@@ -83,7 +81,7 @@ class Accepted:
     # ---- on the acceptor's thread
 
     def _receive(self) -> None:
-        buffer = _shared_buffer()
+        buffer = _local.buffer
         try:
             size = self._connection.recv_into(buffer)
         except BlockingIOError:
@@ -306,7 +304,10 @@ class Accepted:
     def _serve(self) -> None:
         """Serve the requests that have come."""
         association = self.association
-        while association.dimse.requests and association.is_established:
+        while association.dimse.requests:
+            self._acceptor.hear_receivers()
+            if not association.is_established:
+                return
             context_id, request = association.dimse.requests.popleft()
             serve(association, self._acceptor.faults, self._do, request, context_id)
 
@@ -344,7 +345,7 @@ class Accepted:
 
     def _take(self, context_id: int, request: Command | None, instance: ReceivedInstance, examined: Any) -> None:
         """Let the node have an instance."""
-        respond = _nobody_waits if request is None else partial(self._respond, context_id, request)
+        respond = None if request is None else partial(self._respond, context_id, request)
         self._acceptor.take(instance, examined, respond)
 
     def _respond(self, context_id: int, request: Command, status: Status) -> None:
@@ -388,13 +389,11 @@ class Accepted:
         return None
 
 
-def _nobody_waits(_: Status) -> None:
-    """The sender has been told."""
-
-
-def _shared_buffer() -> memoryview:
+class _Local(threading.local):
     """The receive buffer of a thread: what is in it is used up before the next connection is read."""
-    buffer: memoryview | None = getattr(_local, "buffer", None)
-    if buffer is None:
-        buffer = _local.buffer = memoryview(bytearray(BUFFER_BYTES))
-    return buffer
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
+
+
+_local = _Local()

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +23,13 @@ from simlab.network.faults import NO_FAULTS, Faults
 from simlab.network.live.receiving.accepted import Accepted
 from simlab.network.live.receiving.handlers import Handlers, storage_syntaxes, supported
 from simlab.network.live.receiving.handover import Setup
+from simlab.network.live.receiving.names import usable
 from simlab.network.live.receiving.receivers import Receivers
 from simlab.network.live.receiving.reception import Receiving
 from simlab.network.live.sending.association import MAXIMUM_LENGTH, new_entity
 from simlab.network.live.server import LiveServer, Offer, ReceivedInstance, Respond
 from simlab.network.live.wire.upper_layer import ThreadlessAssociation
+from simlab.network.seam import Status
 
 IDLE_TIMEOUT = 60.0
 """Seconds without a message after which an association is aborted, unless a node says otherwise."""
@@ -36,6 +39,9 @@ CLOSING_TIME = 2.0
 
 BACKLOG = 128
 """Connections that may wait to be taken in, unless a node says otherwise."""
+
+LONGEST_HEARING = 10.0
+"""Seconds for which somebody who asks waits for what receivers have received."""
 
 _ACCEPTED_AT_ONCE = 64
 _RECOVERY = 0.1
@@ -112,7 +118,6 @@ class Acceptor:
         )
         """For whoever means to receive on its own association (C-GET): what is accepted there, it may get."""
         self.handlers = list(Handlers(server, self._name))
-        self.receiving = Receiving(server.storage) if server.storage else None
         self.associations: set[Accepted] = set()
         """All connections, associated or not yet."""
         self._listener = _listen(listening)
@@ -120,10 +125,11 @@ class Acceptor:
         """The port that is listened at."""
         self.loop = asyncio.SelectorEventLoop()
         self.loop.set_exception_handler(self._exception)
+        self.receiving = Receiving(usable(server.storage), self.loop) if server.storage else None
         self.receivers: Receivers | None = None
         if self.receiving is not None and self.receiving.storage.receivers:
             setup = Setup(self.receiving.storage, self.idle_timeout)
-            self.receivers = Receivers(self.loop, setup, self.on_bug)
+            self.receivers = Receivers(self.loop, setup, server.keep, self.on_bug)
         self._thread = threading.Thread(target=self._run, name=f"Acceptor {listening.ae_title}", daemon=True)
         self._thread.start()
 
@@ -149,9 +155,19 @@ class Acceptor:
         """How many associations there are."""
         return sum(accepted.association.is_established for accepted in self.associations)
 
-    def take(self, instance: ReceivedInstance, examined: Any, respond: Respond) -> None:
-        """Let the node have an instance. On any thread."""
-        self._server.take(instance, examined, respond)
+    def take(self, instance: ReceivedInstance, examined: Any, respond: Respond | None) -> None:
+        """Let the node have an instance; nobody waits for a response if ``respond`` is None. On any thread."""
+        self._server.take(instance, examined, respond or _nobody_waits)
+
+    def hear_receivers(self) -> None:
+        """Let the node have what was acknowledged so far, before it is asked for anything. Not on our own thread."""
+        if not self.receivers:
+            return
+        heard, deadline = threading.Event(), time.monotonic() + LONGEST_HEARING
+        with contextlib.suppress(RuntimeError):  # closed: then it has heard
+            self.loop.call_soon_threadsafe(self._hear, heard)
+        while not heard.wait(0.1) and self._thread.is_alive() and time.monotonic() < deadline:
+            pass
 
     def _name(self, association: Association) -> str:
         return next(accepted.name for accepted in tuple(self.associations) if accepted.association is association)
@@ -166,6 +182,11 @@ class Acceptor:
         finally:
             self._listener.close()
             self.loop.close()
+
+    def _hear(self, heard: threading.Event) -> None:
+        if self.receivers is not None:
+            self.receivers.hear()
+        heard.set()
 
     def _take_in(self) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
@@ -193,6 +214,7 @@ class Acceptor:
         for accepted in tuple(self.associations):
             accepted.close()
         if self.receivers is not None:
+            self.receivers.hear()
             self.receivers.close()
         self.loop.stop()
 
@@ -205,6 +227,10 @@ def _listen(listening: Listening) -> socket.socket:
     listener = socket.create_server(address[:2], family=family, backlog=listening.backlog)
     listener.setblocking(False)
     return listener
+
+
+def _nobody_waits(_: Status) -> None:
+    """The sender has been told."""
 
 
 def _nobody_is_told(error: BaseException) -> None:

@@ -7,7 +7,6 @@ import pickle
 import socket
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 AVAILABLE = hasattr(socket, "send_fds")
@@ -16,6 +15,12 @@ AVAILABLE = hasattr(socket, "send_fds")
 _LENGTH = 4
 _CHUNK = 1 << 18
 _MOST_DESCRIPTORS = 32
+
+Then = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Nobody has to know."""
 
 
 class Channel:
@@ -35,18 +40,21 @@ class Channel:
         self._closed = closed
         self._unread = bytearray()
         self._descriptors: deque[int] = deque()
-        self._unsent: deque[tuple[memoryview, int | None]] = deque()
+        self._unsent: deque[tuple[memoryview, int | None, Then]] = deque()
         end.setblocking(False)
         loop.add_reader(end, self._read)
 
-    def send(self, message: Any, passed: socket.socket | None = None) -> None:
-        """Send a message, and a duplicate of an open socket with it. Messages arrive in order, unless it is closed."""
+    def send(self, message: Any, passed: socket.socket | None = None, then: Then = _nothing) -> None:
+        """Send a message, and a duplicate of an open socket with it. Messages arrive in order, unless it is closed.
+
+        ``then`` is called once the system has all of the message: from then on it arrives even if this process ends.
+        """
         if self._end.fileno() < 0:
             return
         content = pickle.dumps((message, passed is not None), pickle.HIGHEST_PROTOCOL)
         descriptor = None if passed is None else passed.fileno()
         waiting = bool(self._unsent)
-        self._unsent.append((memoryview(len(content).to_bytes(_LENGTH, "big") + content), descriptor))
+        self._unsent.append((memoryview(len(content).to_bytes(_LENGTH, "big") + content), descriptor, then))
         if not waiting:
             self._write()
 
@@ -63,14 +71,15 @@ class Channel:
     def _write(self) -> None:
         try:
             while self._unsent:
-                content, descriptor = self._unsent[0]
+                content, descriptor, then = self._unsent[0]
                 # A descriptor travels with the first byte of its message.
                 descriptors = [] if descriptor is None else [descriptor]
                 sent = socket.send_fds(self._end, [content], descriptors) if descriptors else self._end.send(content)
                 if sent == len(content):
                     self._unsent.popleft()
+                    then()
                 else:
-                    self._unsent[0] = (content[sent:], None)
+                    self._unsent[0] = (content[sent:], None, then)
         except BlockingIOError:
             self._loop.add_writer(self._end, self._write)
             return
@@ -78,17 +87,29 @@ class Channel:
             self._unsent.clear()
         self._loop.remove_writer(self._end)
 
-    def _read(self) -> None:
+    def hear(self) -> None:
+        """Take in all that the other end has sent so far."""
+        while self._read():
+            pass
+
+    def _read(self) -> bool:
+        """Take in what is there. False if nothing is, or ever will be."""
         data = b""
-        with suppress(OSError):
+        try:
             data, descriptors, _, _ = socket.recv_fds(self._end, _CHUNK, _MOST_DESCRIPTORS)
             self._descriptors += descriptors
+        except BlockingIOError:
+            return False
+        except OSError:  # the other end is gone
+            pass
         if not data:
-            self.close()
-            self._closed()
-            return
+            if self._end.fileno() >= 0:
+                self.close()
+                self._closed()
+            return False
         self._unread += data
         while (end := _LENGTH + int.from_bytes(self._unread[:_LENGTH], "big")) <= len(self._unread) > _LENGTH:
             message, has_socket = pickle.loads(memoryview(self._unread)[_LENGTH:end])  # noqa: S301 -- our own process
             del self._unread[:end]
             self._received(message, socket.socket(fileno=self._descriptors.popleft()) if has_socket else None)
+        return True

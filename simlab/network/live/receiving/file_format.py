@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from simlab.studies.study import InstanceReference
 from simlab.studies.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -17,17 +18,16 @@ def file_header(reference: InstanceReference, transfer_syntax: str, calling: str
 
     Nothing is validated: what the sender called itself and its instance is to be kept, not judged.
     """
-    elements = b"".join(
-        (
-            _VERSION,
-            _uid(0x0002, reference.sop_class),
-            _uid(0x0003, reference.sop_instance),
-            _uid(0x0010, transfer_syntax),
-            _IMPLEMENTATION,
-            _text(0x0016, b"AE", calling),
-        )
-    )
+    before, after = _around(reference.sop_class, transfer_syntax, calling)
+    elements = before + _uid(0x0003, reference.sop_instance) + after
     return _PREAMBLE + _group_length(0x0002, 0x0000, b"UL", 4, len(elements)) + elements
+
+
+@lru_cache(maxsize=256)
+def _around(sop_class: str, transfer_syntax: str, calling: str) -> tuple[bytes, bytes]:
+    """What stands before and after the SOP Instance UID: the same for all instances of a train."""
+    before = _VERSION + _uid(0x0002, sop_class)
+    return before, _uid(0x0010, transfer_syntax) + _IMPLEMENTATION + _text(0x0016, b"AE", calling)
 
 
 def _uid(element: int, uid: str) -> bytes:

@@ -42,7 +42,10 @@ class Received(NamedTuple):
 class Instances(NamedTuple):
     """To the node: instances that have been received."""
 
-    instances: list[Received]
+    asked: list[Received]
+    """Those on which the node decides."""
+    acknowledged: list[tuple[ReceivedInstance, Any]]
+    """Those that the receiver acknowledges once the system has this message, with what was made of them."""
 
 
 @dataclass(frozen=True, slots=True)

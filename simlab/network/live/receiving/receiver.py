@@ -2,9 +2,10 @@
 
 Python runs one thread at a time, so one process receives no faster than one core can. The node's process takes in and
 negotiates associations, and hands those on which C-STOREs may come to its receivers, which write the instances and read
-what the node must know of them. What the node holds and decides stays in its own process: it gets every instance, and
-responds to it itself, as it has kept the connection too. Whatever is no C-STORE, be it a C-ECHO or the end of the
-association, goes back to the node.
+what the node must know of them. The node gets every instance. What the storage's ``must_ask`` lets it, a receiver
+acknowledges by itself, once the system has the message to the node: nothing of that is lost when a process is killed.
+On all the rest the node decides, and responds itself, as it has kept the connection too. Whatever is no C-STORE, be it
+a C-ECHO or the end of the association, goes back to the node.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -28,9 +29,13 @@ from simlab.network.live.receiving.channel import Channel
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
 from simlab.network.live.receiving.handover import GiveBack, Instances, Received, Setup, TakeOver
 from simlab.network.live.receiving.reception import BUFFER_BYTES, Receiving, Reception
-from simlab.network.live.server import ReceivedInstance
+from simlab.network.live.server import MustAsk, ReceivedInstance
 from simlab.network.live.wire.commands import NO_DATA_SET, Command, read_command
 from simlab.network.live.wire.pdus import DataSink, Gathering, PDUParser, ProtocolError
+from simlab.network.seam import SUCCESS, Status
+
+MOST_AT_ONCE = 16
+"""Times that one connection is received from before the others have their turn."""
 
 RARELY = 50_000
 """Objects after which garbage is collected: nothing that comes with every instance refers to itself."""
@@ -46,9 +51,13 @@ class Receiver:
         self.channel = Channel(self.loop, end, self._received, self.loop.stop)
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
         self.receiving: Receiving | None = None
+        self._must_ask: MustAsk = _always
         self._idle_timeout = 0.0
+        self._is_reading = False
         self._associations: set[_Association] = set()
-        self._received_whole: list[tuple[_Association, Received]] = []
+        self._asked: list[tuple[_Association, Received]] = []
+        self._acknowledged: list[tuple[_Association, Received]] = []
+        """What the node is to get, on which it decides and on which it does not."""
 
     def run(self) -> None:
         """Receive until the node's process closes the channel."""
@@ -82,22 +91,39 @@ class Receiver:
                 assert self.receiving is not None
                 self._associations.add(_Association(self, self.receiving, message, connection))
             case Setup(storage, idle_timeout):
-                self.receiving = Receiving(storage)
+                self.receiving = Receiving(storage, self.loop)
+                if storage.must_ask is not None:
+                    self._must_ask = storage.must_ask()
                 self._idle_timeout = idle_timeout
                 self._look_for_silence()
 
+    def read(self, receive: Callable[[], object]) -> None:
+        """Read a connection; what has come whole goes to the node after that."""
+        self._is_reading = True
+        try:
+            receive()
+        finally:
+            self._is_reading = False
+            self.hand_over_all()
+
     def hand_over(self, association: _Association, received: Received) -> None:
-        """Let the node have an instance, once the other connections that are ready have been read."""
-        if not self._received_whole:
+        """Let the node have an instance, once what came with it has been taken in."""
+        if not (self._is_reading or self._asked or self._acknowledged):
             self.loop.call_soon(self.hand_over_all)
-        self._received_whole.append((association, received))
+        asks = received.request is None or self._must_ask(received.instance, received.examined)
+        (self._asked if asks else self._acknowledged).append((association, received))
 
     def hand_over_all(self) -> None:
         """Let the node have what there is for it."""
-        handed_over, self._received_whole = self._received_whole, []
-        if handed_over:
-            self.channel.send(Instances([received for _, received in handed_over]))
-        for association, received in handed_over:
+        asked, self._asked = self._asked, []
+        acknowledged, self._acknowledged = self._acknowledged, []
+        if asked or acknowledged:
+            message = Instances(
+                [received for _, received in asked],
+                [(received.instance, received.examined) for _, received in acknowledged],
+            )
+            self.channel.send(message, then=partial(_acknowledge, acknowledged))
+        for association, received in asked:
             if received.request is not None:
                 association.leave_response_to_node()
 
@@ -121,9 +147,10 @@ class _Association:
         self._receiver = receiver
         self._connection = connection
         self._parser = PDUParser(self, request.maximum_length)
+        self._reads = True
         self._result: GiveBack | None = None
         connection.setblocking(False)
-        receiver.loop.add_reader(connection, self._receive)
+        receiver.loop.add_reader(connection, receiver.read, self._receive)
 
     @property
     def waits(self) -> bool:
@@ -131,18 +158,25 @@ class _Association:
         return self._result is not None or (self.reception.outstanding > 0 and self._parser.between_messages)
 
     def _receive(self) -> None:
+        self.heard = time.perf_counter()
+        for _ in range(MOST_AT_ONCE):
+            if not self._receive_once():
+                break
+
+    def _receive_once(self) -> bool:
+        """Take in what is there. Returns whether more may be there already."""
         buffer = self._receiver.buffer
         try:
             size = self._connection.recv_into(buffer)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             size = 0
-        self.heard = time.perf_counter()
         if size:
             self._take_in(buffer[:size])
         else:
             self.give_back(GiveBack(self.number, closed=True))
+        return self._reads and size == len(buffer)
 
     def _take_in(self, data: memoryview) -> None:
         try:
@@ -173,6 +207,7 @@ class _Association:
     def give_back(self, result: GiveBack) -> None:
         """Let the node have the association, once everything that came on it has been answered or handed over."""
         self._result = result
+        self._reads = False
         self._parser.give_up()
         self._receiver.loop.remove_reader(self._connection)
         self._leave()
@@ -214,6 +249,17 @@ class _Association:
                 self._connection.shutdown(socket.SHUT_RDWR)
         if self._result is not None:
             self._receiver.call(self._leave)
+
+
+def _always(_instance: ReceivedInstance, _examined: Any) -> bool:
+    """Nothing is known here."""
+    return True
+
+
+def _acknowledge(instances: Sequence[tuple[_Association, Received]]) -> None:
+    for association, received in instances:
+        if received.request is not None:
+            association.reception.respond(received.context_id, received.request, Status(SUCCESS))
 
 
 def main() -> None:

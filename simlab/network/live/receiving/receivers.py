@@ -6,15 +6,19 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from simlab.network.live.receiving.channel import AVAILABLE, Channel
 from simlab.network.live.receiving.handover import GiveBack, Instances, Setup, TakeOver
+from simlab.network.live.server import ReceivedInstance
 
 if TYPE_CHECKING:
     from simlab.network.live.receiving.accepted import Accepted
+
+Keep = Callable[[Sequence[tuple[ReceivedInstance, Any]]], None]
+"""Lets the node have instances that were acknowledged."""
 
 EXIT_TIME = 2.0
 """Seconds that a receiver gets to end; then it is killed."""
@@ -27,11 +31,12 @@ class Receivers:
         self,
         loop: asyncio.AbstractEventLoop,
         setup: Setup,
+        keep: Keep,
         on_bug: Callable[[BaseException], None],
     ) -> None:
         """Start the processes; none where the system cannot pass open sockets between processes (Windows)."""
         number = setup.storage.receivers if AVAILABLE else 0
-        self._receivers = [_Receiver(loop, setup, on_bug) for _ in range(number)]
+        self._receivers = [_Receiver(loop, setup, keep, on_bug) for _ in range(number)]
 
     def __bool__(self) -> bool:
         return bool(self._alive)
@@ -43,6 +48,11 @@ class Receivers:
     def hand_over(self, accepted: Accepted, contexts: Mapping[int, tuple[str, str]], calling: str, window: int) -> None:
         """Let the receiver with the fewest associations receive on this one."""
         min(self._alive, key=lambda receiver: len(receiver.associations)).take_over(accepted, contexts, calling, window)
+
+    def hear(self) -> None:
+        """Take in what has been received so far, and so all that has been acknowledged."""
+        for receiver in self._alive:
+            receiver.hear()
 
     def close(self) -> None:
         """Let the processes end."""
@@ -62,10 +72,12 @@ class _Receiver:
         self,
         loop: asyncio.AbstractEventLoop,
         setup: Setup,
+        keep: Keep,
         on_bug: Callable[[BaseException], None],
     ) -> None:
         self.associations: dict[int, Accepted] = {}
         self.has_ended = False
+        self._keep = keep
         self._on_bug = on_bug
         self._numbers = count()
         self._closing = False
@@ -87,8 +99,10 @@ class _Receiver:
 
     def _received(self, message: Any, _: socket.socket | None) -> None:
         match message:
-            case Instances(instances):
-                for received in instances:
+            case Instances(asked, acknowledged):
+                if acknowledged:
+                    self._keep(acknowledged)
+                for received in asked:
                     self.associations[received.association].take_received(received)
             case GiveBack():
                 self.associations.pop(message.association).take_back(message)
@@ -101,6 +115,9 @@ class _Receiver:
         self.associations.clear()
         if not self._closing:
             self._on_bug(RuntimeError(f"a receiver has ended, with exit code {self._process.poll()}"))
+
+    def hear(self) -> None:
+        self._channel.hear()
 
     def close(self) -> None:
         self._closing = True

@@ -7,22 +7,27 @@ What happens to an instance, and on which thread:
     either of them             examine the file, deliver it to the node
     any                        respond, once the node has said what the response is
 
-A file is called ``*.part`` until all of it is there, and ``*.dcm`` after that: whoever finds it later can tell.
+A file is called ``*.part`` until all of it is there, and ``*.dcm`` after that: whoever finds it later can tell. Where
+receivers may acknowledge what comes, there is at most one complete file of each SOP Instance UID (``names.py``).
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 from simlab.network.live.receiving.disk import sync_folder, write_all
 from simlab.network.live.receiving.file_format import file_header
+from simlab.network.live.receiving.names import Names
 from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Storage
 from simlab.network.live.wire.commands import C_STORE_RQ, NO_DATA_SET, Command, read_command, store_response
 from simlab.network.live.wire.gather import Buffer
@@ -30,14 +35,23 @@ from simlab.network.live.wire.pdus import DataSink, ProtocolError, Reason
 from simlab.network.seam import SUCCESS, Status
 from simlab.studies.study import InstanceReference
 
-BUFFER_BYTES = 1 << 17
+BUFFER_BYTES = 1 << 18
 """Bytes that are received in one call: so few that they are still in the processor's cache when they are written."""
 
 SYNCING_THREADS = 16
 """How many files are synced to the disk at once: disks do that side by side."""
 
+AGAIN = 0.02
+"""Seconds after which an instance is given its name again, when the same one is still among what is incoming."""
+
+LONGEST_WAIT = 10.0
+"""Seconds for which that is tried."""
+
 OUT_OF_RESOURCES = 0xA700
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+
+PART = ".part"
+"""What the names of files end in that are not complete."""
 
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 """Windows opens files as text without the last."""
@@ -53,10 +67,16 @@ class Deliver(Protocol):
 class Receiving:
     """How a process receives for a node: the same for all of its associations."""
 
-    def __init__(self, storage: Storage) -> None:
-        """Raises OSError if nothing can be written to the storage's folder."""
+    def __init__(self, storage: Storage, loop: asyncio.AbstractEventLoop) -> None:
+        """``loop`` is that of the thread that reads. Raises OSError if nothing can be written to the folder."""
         self.storage = storage
+        self._loop = loop
+        self._durable = storage.durability is Durability.FSYNC
         storage.folder.mkdir(parents=True, exist_ok=True)
+        self._names: Names | None = None
+        if storage.must_ask is not None:
+            self._names = Names(storage.folder, durable=self._durable)
+            self._names.make_folders()
         # A folder of our own: processes that make files in one folder would wait for each other.
         self.folder = Path(tempfile.mkdtemp(dir=storage.folder, prefix=""))
         """Where instances are written."""
@@ -68,12 +88,35 @@ class Receiving:
     def make_folder(self) -> None:
         """Make the folder for our files, should it be gone. Raises OSError."""
         self.folder.mkdir(exist_ok=True)
-        if self.storage.durability is Durability.FSYNC:
+        if self._durable:
             sync_folder(self.storage.folder)
 
     def new_file(self) -> str:
-        """A name, with its folder and no ending, that nobody else has or will get."""
-        return f"{self.folder}{os.sep}{next(self._numbers)}"
+        """A path that nobody else has or will get."""
+        return f"{self.folder}{os.sep}{next(self._numbers)}{PART}"
+
+    def complete(self, path: str, sop_instance: str) -> str:
+        """Call a file complete. Returns its name.
+
+        Raises FileExistsError while the same instance is among what is incoming, OSError if there can be no such name.
+        """
+        if self._names is not None:
+            complete = self._names.give(path, sop_instance)
+        else:
+            complete = f"{path.removesuffix(PART)}.dcm"
+            os.rename(path, complete)  # noqa: PTH104 -- pathlib takes several times as long
+        return complete
+
+    def sync_name(self, path: str) -> None:
+        """Have a file's name on the disk, where that is asked for. Raises OSError."""
+        if self._durable:
+            sync_folder(Path(path).parent)
+
+    def complete_later(self, work: Callable[[], None]) -> None:
+        """Have a file called complete in a while."""
+        call = partial(self.syncing.submit, work) if self._durable else work
+        with suppress(RuntimeError):  # the process ends
+            self._loop.call_soon_threadsafe(self._loop.call_later, AGAIN, call)
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -155,8 +198,7 @@ class Writing:
         self._context_id = context_id
         self._reference = reference
         self._syntax = syntax
-        self._name = self._receiving.new_file()
-        self._path = f"{self._name}.part"
+        self._path = self._receiving.new_file()
         self._file = -1
         self._header = b""
         self._unwritten: list[Buffer] = []
@@ -164,6 +206,9 @@ class Writing:
         self._head: list[bytes] = []
         self._size = 0
         """Bytes of the data set."""
+        self._waits = True
+        """Whether the peer waits for a response."""
+        self._tried_until = 0.0
 
     @property
     def head(self) -> bytes:
@@ -201,8 +246,10 @@ class Writing:
         unwritten, self._unwritten = self._unwritten, []
         write_all(self._file, unwritten)
 
-    def _fail(self, error: OSError) -> None:
-        self.refuse(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
+    def _fail(self, error: OSError) -> Status:
+        status = Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64])
+        self.refuse(status)
+        return status
 
     def refuse(self, status: Status) -> None:
         """Keep nothing, and respond with this in the end."""
@@ -224,43 +271,54 @@ class Writing:
     def end(self) -> None:
         """All of it is there."""
         durability = self._receiving.storage.durability
-        request: Command | None = self.request
         if durability is Durability.NONE and self.status is None:
+            self._waits = False
             self._respond(Status(SUCCESS))  # whatever comes of it
-            request = None
         if self.status is None:
             try:
                 self._put()
-                if durability is not Durability.FSYNC:
-                    self._complete()
             except OSError as error:
                 self._fail(error)
-        if self.status is not None and request is not None:
-            self._respond(self.status)
-        elif self.status is None and durability is Durability.FSYNC:
+        if self.status is not None:
+            self._respond_if_due(self.status)
+        elif durability is Durability.FSYNC:
             self._receiving.syncing.submit(self._sync)
-        elif self.status is None:
-            self._deliver(request)
-
-    def _complete(self) -> None:
-        """Close the file, and call it complete."""
-        os.close(self._file)
-        self._file = -1
-        complete = f"{self._name}.dcm"
-        os.rename(self._path, complete)  # noqa: PTH104 -- pathlib takes several times as long
-        self._path = complete
+        else:
+            self._complete()
 
     def _sync(self) -> None:
         """Have the file on the disk, and only then with the node: what it holds, it may acknowledge to others too."""
         try:
             os.fsync(self._file)
-            self._complete()
-            sync_folder(self._receiving.folder)
         except OSError as error:
-            self._fail(error)
-            self._respond(Status(OUT_OF_RESOURCES, f"not stored: {error.strerror or error}"[:64]))
+            self._respond_if_due(self._fail(error))
         else:
-            self._deliver(self.request)
+            self._complete()
+
+    def _complete(self) -> None:
+        """Close the file, call it complete and deliver it."""
+        try:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+            self._path = self._receiving.complete(self._path, self._reference.sop_instance)
+            self._receiving.sync_name(self._path)
+        except FileExistsError:
+            self._wait_for_name()
+        except OSError as error:
+            self._respond_if_due(self._fail(error))
+        else:
+            self._deliver()
+
+    def _wait_for_name(self) -> None:
+        """The same instance has just been received: soon the node has it, and can say what becomes of this."""
+        now = time.monotonic()
+        self._tried_until = self._tried_until or now + LONGEST_WAIT
+        if now < self._tried_until:
+            self._receiving.complete_later(self._complete)
+        else:
+            self.refuse(_SAME_INSTANCE)
+            self._respond_if_due(_SAME_INSTANCE)
 
     @property
     def instance(self) -> ReceivedInstance:
@@ -269,13 +327,20 @@ class Writing:
         calling = self._reception.calling
         return ReceivedInstance(self._reference, self._syntax, calling, self._path, offset, offset + self._size)
 
-    def _deliver(self, request: Command | None) -> None:
+    def _deliver(self) -> None:
         instance = self.instance
         examined = self._receiving.storage.examine(instance, self.head)
-        self._reception.deliver(self._context_id, request, instance, examined)
+        self._reception.deliver(self._context_id, self.request if self._waits else None, instance, examined)
+
+    def _respond_if_due(self, status: Status) -> None:
+        if self._waits:
+            self._respond(status)
 
     def _respond(self, status: Status) -> None:
         self._reception.respond(self._context_id, self.request, status)
+
+
+_SAME_INSTANCE = Status(OUT_OF_RESOURCES, "the same instance is being received")
 
 
 def _text(uid: bytes) -> str:
