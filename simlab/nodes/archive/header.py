@@ -40,8 +40,6 @@ _Frozen: TypeAlias = "tuple[tuple[str, bytes | tuple[_Frozen, ...]], ...]"
 class Header(NamedTuple):
     """The queryable attributes of one instance; small, since it may have to cross to another process."""
 
-    reference: InstanceReference
-    """SOP Class and Instance UID as the data set states them."""
     study: str
     """Study Instance UID."""
     series: str
@@ -65,16 +63,19 @@ def text(attributes: Identifier, keyword: str) -> str:
 def examine(instance: ReceivedInstance, head: bytes) -> Header | Status:
     """Read an instance's header, or refuse it: it cannot be understood, or is not what the command calls it."""
     try:
-        header = read_header(instance, head)
+        reference, header = read_header(instance, head)
     except UnreadableError as error:
         return Status(CANNOT_UNDERSTAND, str(error)[:64])
-    if header.reference != instance.reference:
+    if reference != instance.reference:
         return Status(WRONG_IDENTIFIER, "SOP class or instance UID differs from the command's")
     return header
 
 
-def read_header(instance: ReceivedInstance, head: bytes) -> Header:
-    """Read what stands in front of the pixels. Raises UnreadableError if that cannot be parsed or lacks a UID."""
+def read_header(instance: ReceivedInstance, head: bytes) -> tuple[InstanceReference, Header]:
+    """Read what stands in front of the pixels, and what the data set calls itself.
+
+    Raises UnreadableError if it cannot be parsed or lacks a UID.
+    """
     encoding = encoding_of(instance.transfer_syntax)
     layouts = _LAYOUTS[encoding.implicit]
     with refusing():
@@ -85,10 +86,10 @@ def read_header(instance: ReceivedInstance, head: bytes) -> Header:
             _frozen({keyword: raw for keyword, raw in elements.items() if keyword in _ABOVE}), encoding.little_endian
         )
         own = {keyword: raw for keyword, raw in elements.items() if keyword not in _ABOVE}
-        header = _header(common, own, encoding.little_endian)
+        read = _header(common, own, encoding.little_endian)
         if places is not None:
             layouts.learn(head, places)
-    return header
+    return read
 
 
 class _Common(NamedTuple):
@@ -112,8 +113,8 @@ class _Known:
         self._values_above = itemgetter(*above.values())
         self._own_values = itemgetter(*own.values())
 
-    def header(self, head: bytes) -> Header:
-        """The header of a data set that begins with ``head``. Raises UnreadableError."""
+    def header(self, head: bytes) -> tuple[InstanceReference, Header]:
+        """The header of a data set that begins with ``head``, and its reference. Raises UnreadableError."""
         common = _pack_again(self._above, self._values_above(head), self._implicit)
         return _header(common, _elements(self._own, self._own_values(head), self._implicit), little_endian=True)
 
@@ -121,12 +122,12 @@ class _Known:
 _LAYOUTS = {implicit: Layouts(partial(_Known, implicit=implicit)) for implicit in (False, True)}
 
 
-def _header(common: _Common, own: Elements, little_endian: bool) -> Header:
+def _header(common: _Common, own: Elements, little_endian: bool) -> tuple[InstanceReference, Header]:
     image = attributes_of(own, little_endian, common.character_set)
     reference = InstanceReference(text(image, "SOPClassUID"), _unique(image, Level.IMAGE))
     if not reference.sop_class:
         raise UnreadableError("SOPClassUID is missing")
-    return Header(reference, common.study, common.series, common.packed, json.dumps(image))
+    return reference, Header(common.study, common.series, common.packed, json.dumps(image))
 
 
 @lru_cache(maxsize=1024)

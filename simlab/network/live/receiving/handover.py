@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from simlab.network.live.server import ReceivedInstance, Storage
 from simlab.network.live.wire.commands import Command
+from simlab.studies.study import InstanceReference
 
 
 class Setup(NamedTuple):
@@ -39,13 +40,28 @@ class Received(NamedTuple):
     examined: Any
 
 
+Flat: TypeAlias = tuple[Any, ...]
+"""An instance and what was made of it, as plain values: named ones take several times as long to cross over."""
+
+
+def flat(instance: ReceivedInstance, examined: Any) -> Flat:
+    """Make an instance ready to cross over."""
+    return *instance.reference, *instance[1:], examined
+
+
+def from_flat(values: Flat) -> tuple[ReceivedInstance, Any]:
+    """What was made ready."""
+    sop_class, sop_instance, *others, examined = values
+    return ReceivedInstance(InstanceReference(sop_class, sop_instance), *others), examined
+
+
 class Instances(NamedTuple):
     """To the node: instances that have been received."""
 
     asked: list[Received]
     """Those on which the node decides."""
-    acknowledged: list[tuple[ReceivedInstance, Any]]
-    """Those that the receiver acknowledges once the system has this message, with what was made of them."""
+    acknowledged: list[Flat]
+    """Those that the receiver acknowledges once the system has this message."""
 
 
 @dataclass(frozen=True, slots=True)

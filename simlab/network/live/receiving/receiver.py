@@ -27,7 +27,7 @@ from typing import Any
 
 from simlab.network.live.receiving.channel import Channel
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
-from simlab.network.live.receiving.handover import GiveBack, Instances, Received, Setup, TakeOver
+from simlab.network.live.receiving.handover import GiveBack, Instances, Received, Setup, TakeOver, flat
 from simlab.network.live.receiving.reception import BUFFER_BYTES, Receiving, Reception
 from simlab.network.live.server import MustAsk, ReceivedInstance
 from simlab.network.live.wire.commands import NO_DATA_SET, Command, read_command
@@ -120,7 +120,7 @@ class Receiver:
         if asked or acknowledged:
             message = Instances(
                 [received for _, received in asked],
-                [(received.instance, received.examined) for _, received in acknowledged],
+                [flat(received.instance, received.examined) for _, received in acknowledged],
             )
             self.channel.send(message, then=partial(_acknowledge, acknowledged))
         for association, received in asked:

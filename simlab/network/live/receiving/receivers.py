@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from simlab.network.live.receiving.channel import AVAILABLE, Channel
-from simlab.network.live.receiving.handover import GiveBack, Instances, Setup, TakeOver
+from simlab.network.live.receiving.handover import GiveBack, Instances, Setup, TakeOver, from_flat
 from simlab.network.live.server import ReceivedInstance
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Receiver:
         match message:
             case Instances(asked, acknowledged):
                 if acknowledged:
-                    self._keep(acknowledged)
+                    self._keep([from_flat(each) for each in acknowledged])
                 for received in asked:
                     self.associations[received.association].take_received(received)
             case GiveBack():
