@@ -37,7 +37,7 @@ class Names:
             sync_folder(self._folder.parent)
 
     def give(self, path: str, sop_instance: str) -> str:
-        """Rename a file to that of a complete instance. Returns the name.
+        """Give a file the name of its instance, in place of the one that it has. Returns the name.
 
         Raises FileExistsError while there is such an instance already, and OSError for whatever else goes wrong.
         """
