@@ -2,7 +2,9 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+from network.storing import callers
 
 # A shell may say how wide its terminal is. Tests have none.
 for name in ("COLUMNS", "LINES"):
@@ -11,3 +13,10 @@ for name in ("COLUMNS", "LINES"):
 # How long an example takes depends on who else uses the machine; each test has its bound from pytest-timeout.
 settings.register_profile("simlab", deadline=None)
 settings.load_profile("simlab")
+
+
+@pytest.fixture
+def call():
+    """Starts callers of a node that listens."""
+    with callers() as start:
+        yield start

@@ -3,7 +3,6 @@
 import pytest
 
 from network.peers import ScriptedPeer
-from network.storing import callers
 from network.worlds import WORLDS, LiveWorld
 
 
@@ -19,13 +18,6 @@ def live_world(tmp_path):
     made = LiveWorld(tmp_path)
     yield made
     made.close()
-
-
-@pytest.fixture
-def call():
-    """Starts callers of a node that listens."""
-    with callers() as start:
-        yield start
 
 
 @pytest.fixture

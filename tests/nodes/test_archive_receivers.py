@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from network.peers import read_pdu
-from network.storing import BOUND, CT, MR, callers, find_pdus, store_pdus, until
+from network.storing import BOUND, CT, MR, find_pdus, store_pdus, until
 
 from nodes.archive_samples import data_set, encode
 from simlab.network.live.receiving import names
@@ -54,12 +54,6 @@ def site(tmp_path, durability):
     opened = Site(tmp_path / "archive", durability)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def call():
-    with callers() as start:
-        yield start
 
 
 def stored(caller, study, number=1, sop_class=CT):
