@@ -24,6 +24,9 @@ def test_a_department_is_measured(tmp_path):
     # Orders of magnitude: the machine may be busy.
     assert 1e-4 < archive.serving.instance + archive.serving.byte * 5e5 < 0.1
     assert 1e-4 < archive.serving.association + archive.serving.message < 0.2
+    for scanner in (calibration.nodes["ct1"], calibration.nodes["mr1"]):  # by the archive's reports
+        assert 1e-4 < scanner.serving.association + scanner.serving.message < 0.2
+        assert scanner.serving.instance is None
     assert calibration.nodes["ris"].serving.instance is None
     assert calibration.nodes["ris"].serving.message is not None
     assert 1e-3 < calibration.nodes["mr1"].make_instance < 1.0

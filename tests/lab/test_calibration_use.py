@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lab.samples import TINY, tiny_topology, two_scanners, with_reader
 from simlab.errors import UserError
 from simlab.lab.calibration.codecs import acquired, images_of, measure_codec
-from simlab.lab.calibration.estimates import estimate, points, residuals
+from simlab.lab.calibration.estimates import estimate, points, residuals, told_of_reports
 from simlab.lab.calibration.extrapolation import extrapolations
 from simlab.lab.calibration.fit import Fitted
 from simlab.lab.calibration.scenario import PROBE, bench_topology, compressed_syntaxes, kept_in, servers
@@ -292,6 +292,36 @@ def test_who_is_not_ours_lets_a_request_lie_for_as_long_as_its_report_did_not_ta
     usual = UNCALIBRATED.asking, UNCALIBRATED.serving
     assert lies(None) == lies(0.001) == 0.0
     assert lies(60.0) == pytest.approx(60.0 - sum(each.association + each.message for each in usual))
+    nodes = {
+        "archive": NodeTimes(report=60.0),
+        "ct1": NodeTimes(serving=ServingTimes(association=2.0, message=1.0)),
+    }
+    scanners_are_slow = times_of(CALIBRATION.model_copy(update={"nodes": nodes}), topology)["archive"].report
+    assert scanners_are_slow == pytest.approx(57.0 - UNCALIBRATED.asking.association - UNCALIBRATED.asking.message)
+
+
+def test_what_a_report_takes_besides_asking_is_what_the_scanner_takes():
+    seen = Seen(reported={4: [0.012, 0.009, 0.0096], 24: [0.0116, 0.013, 0.011]})
+    asking = AskingTimes(association=0.003, message=0.001, reference=3e-5)
+    found = told_of_reports(seen, asking)
+    assert found.association + found.message == pytest.approx(0.0096 - 4 * 1e-4 - 0.004, rel=1e-3)
+    assert found.association / found.message == pytest.approx(3.0, rel=1e-3)
+    assert found.reference == pytest.approx(7e-5, rel=1e-3)
+    assert found.instance is found.byte is found.servers is None
+    quick = told_of_reports(Seen(reported={4: [0.002], 24: [0.002]}), asking)
+    assert (quick.association, quick.message, quick.reference) == (0.0, 0.0, 0.0), "nothing takes less than nothing"
+
+
+def test_what_scanners_take_is_not_guessed():
+    asking = AskingTimes(association=0.003, message=0.001)
+    assert told_of_reports(Seen(), asking) == ServingTimes()
+    assert told_of_reports(Seen(reported={4: [0.010], 24: [0.012]}), AskingTimes()) == ServingTimes()
+
+
+def test_how_long_an_archive_lets_requests_lie_is_its_setting_and_not_measured():
+    text = TINY.replace("ae_title: ARCHIVE}", "ae_title: ARCHIVE, report: same, report_delay: 5 s, receivers: 2}")
+    archive = bench_topology(tiny_topology(text), "archive").nodes["archive"]
+    assert (archive.report, archive.report_delay, archive.receivers) == ("new", 0.0, 2)
 
 
 def test_what_the_callers_take_is_known_from_the_first_server():

@@ -44,15 +44,18 @@ MESSAGES = 12
 FEWEST_MESSAGES = 4
 """The same where time is short."""
 
-REQUESTS = 6
-"""For commitment to a few instances, and as many to all of a study."""
+REQUESTS = 10
+"""For commitment to a few instances, and as many to all of a study: for each round that there is to be time for."""
 
-FEW, MANY = 4, 24
+FEW, MANY = 4, 48
 """Instances of such a request, and how many the study of the other has at least."""
 
 PATIENCE, LOOK = 5.0, 0.01
 """Seconds for which a report is waited for, and between two looks for it. Who does not know our scanners' ports sends
 none, and is not waited for again."""
+
+RESTS = 0.02
+"""Seconds between two such requests."""
 
 MESSAGE = 0.010
 """Seconds that one takes with its association, about."""
@@ -61,7 +64,7 @@ MOST_ROUNDS = 8
 """However much time there is: what is stored stays where it is, some 250 MB each time."""
 
 ROUNDS = 3
-"""That there is to be time for."""
+"""That there is to be time for, unless somebody comes again."""
 
 SETTLES = 0.2
 """Seconds for which everybody rests before a trial: an archive writes its index a little later."""
@@ -76,9 +79,11 @@ RECIPES = ("reformat", "key objects")
 class Bench:
     """A server with its scanners, up to be measured. A context manager."""
 
-    def __init__(self, topology: Topology, server: str) -> None:
+    def __init__(self, topology: Topology, server: str, seen: Seen | None = None, rounds: int = ROUNDS) -> None:
+        """``seen`` is what has been seen before; as many ``rounds`` as that are to fit into the time that there is."""
         self.server = server
-        self.seen = Seen()
+        self.seen = Seen() if seen is None else seen
+        self._rounds = rounds
         self._topology = bench_topology(topology, server)
         self._spec = self._topology.nodes[server]
         groups = [group for group in place(self._topology) if server not in group]
@@ -155,13 +160,14 @@ class Bench:
     def _warm_up(self, seconds: float) -> None:
         """Store a little of everything, and see how much there is time for."""
         expected = MESSAGES * sum(self.levels) * MESSAGE
+        made = {modality: list(seconds) for modality, seconds in self.seen.made.items()}
         for protocol in dict.fromkeys(cell.protocol for cell in self.stores):
             began, counts = time.monotonic(), INSTANCES[protocol]
             self._transfer(protocol, [FEWEST_INSTANCES] * self._hands)
             each = (time.monotonic() - began) / FEWEST_INSTANCES / self._hands
             expected += each * sum(level * counts[level] for level in self.levels) + SETTLES * len(self.levels)
-        self.seen.made.clear()
-        self._scale = max(0.0, min(1.0, seconds / ROUNDS / expected))
+        self.seen.made = made
+        self._scale = max(0.0, min(1.0, seconds / self._rounds / expected))
 
     def _store(self, cell: Cell) -> Trial:
         count = max(FEWEST_INSTANCES, round(INSTANCES[cell.protocol][cell.associations] * self._scale))
@@ -226,7 +232,7 @@ class Bench:
         study = self._studies.largest
         assert study is not None
         requests, patience = [study.select(list(study.indices)[:FEW]), study], PATIENCE
-        for number in range(REQUESTS * len(requests)):
+        for number in range(REQUESTS * self._rounds * len(requests)):
             asked = requests[number % len(requests)]
             transaction = derive_uid(study.uid, f"calibration {number}")
             outcome = self._call(self._scanners[0], "request_commitment", self.server, transaction, asked)
@@ -235,10 +241,10 @@ class Bench:
                 return
             self.seen.requested.setdefault(asked.count, []).append(outcome.finished - outcome.started)
             reported = self._reported(transaction, patience)
-            patience = SETTLES if reported is None else PATIENCE
+            patience = 0.0 if reported is None else PATIENCE
             if reported is not None:
                 self.seen.reported.setdefault(asked.count, []).append(reported - outcome.finished)
-            time.sleep(SETTLES)
+            time.sleep(RESTS)
 
     def _reported(self, transaction: str, patience: float) -> float | None:
         """Wait for the report on a request; returns the run second at which it came, None if it does not."""

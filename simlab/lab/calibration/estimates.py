@@ -10,6 +10,7 @@ import numpy as np
 
 from simlab.lab.calibration.fit import Fitted, fit
 from simlab.lab.calibration.trials import Cell, Seen
+from simlab.network.virtual.times import UNCALIBRATED
 from simlab.topology.calibration import AskingTimes, Point, Residual, ServingTimes
 from simlab.topology.frozen import Frozen
 
@@ -90,6 +91,22 @@ def _of_messages(
     associations += [seen.latency(echo, 0.5)] if echo in seen.trials else []
     share = min(min(associations) / seen.latency(Cell(operation, 1), 0.5), MOST_SHARE)
     return found.serving, max(0.0, found.asking - besides), share
+
+
+def told_of_reports(seen: Seen, asking: AskingTimes) -> ServingTimes:
+    """Return what a scanner takes for a report of an archive of ours, which takes ``asking`` for it itself.
+
+    The association's share of it is the same at both ends.
+    """
+    report, usual = seen.report(), UNCALIBRATED.asking
+    if report is None or not asking.association or asking.message is None:
+        return ServingTimes()
+    always, each = report
+    theirs = asking.association + asking.message
+    ours, share = max(0.0, always - theirs), asking.association / theirs
+    named = usual.reference if asking.reference is None else asking.reference
+    times = ServingTimes(association=share * ours, message=(1 - share) * ours, reference=max(0.0, each - named))
+    return _short(times)
 
 
 def points(node: str, seen: Seen, estimated: Estimate, syntax: str) -> Iterator[Point]:

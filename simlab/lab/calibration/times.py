@@ -28,17 +28,19 @@ def times_of(calibration: Calibration, topology: Topology) -> dict[str, Times]:
         local = {field: getattr(node, field) for field in ("make_instance", "derive_instance")}
         found[name] = replace(
             UNCALIBRATED,
-            report=max(0.0, (node.report or 0.0) - _REPORTING),
             serving=replace(UNCALIBRATED.serving, **_measured(node.serving)),
             asking=replace(UNCALIBRATED.asking, **_measured(node.asking)),
             codecs={**UNCALIBRATED.codecs, **codecs},
             **{field: seconds for field, seconds in local.items() if seconds is not None},
         )
+    scanners = (found[name].serving for name, spec in topology.nodes.items() if spec.kind == "modality")
+    told = next(scanners, UNCALIBRATED.serving)
+    for name, node in measured.items():
+        if node.report is not None:
+            parts = found[name].asking, told
+            itself = sum(part.association + part.message for part in parts)
+            found[name] = replace(found[name], report=max(0.0, node.report - itself))
     return found
-
-
-_REPORTING = sum(part.association + part.message for part in (UNCALIBRATED.asking, UNCALIBRATED.serving))
-"""Seconds that the report itself takes."""
 
 
 def measured_of(calibration: Calibration, topology: Topology) -> dict[str, NodeTimes]:

@@ -51,6 +51,10 @@ class Trial:
     around: Sequence[float] = ()
     """To request an association, and to release it."""
 
+    def seconds_an_instance(self) -> list[float]:
+        """Mean of each train."""
+        return [seconds * len(self.trains) / len(self.latencies) for seconds in self.trains]
+
 
 def seen_stores(outcomes: Sequence[Stored]) -> Trial:
     """What studies show that were stored side by side, one association each."""
@@ -159,10 +163,13 @@ class Seen:
         return _line(self.reported)
 
     def cv(self) -> float:
-        """Coefficient of variation of what a train takes, among those that went side by side."""
-        together = [trial.trains for trials in self.trials.values() for trial in trials if len(trial.trains) > 1]
-        squares = sum(float(np.square(np.divide(trains, np.mean(trains)) - 1).sum()) for trains in together)
-        freedom = sum(len(trains) - 1 for trains in together)
+        """Coefficient of variation of what an instance takes on average, from one train of a cell to the next."""
+        squares, freedom = 0.0, 0
+        for trials in self.trials.values():
+            each = [seconds for trial in trials for seconds in trial.seconds_an_instance()]
+            if len(each) > 1:
+                squares += float(np.square(np.divide(each, np.mean(each)) - 1).sum())
+                freedom += len(each) - 1
         return float(np.sqrt(squares / freedom)) if freedom else 0.0
 
     def observations(self, *operations: str) -> list[Observation]:
