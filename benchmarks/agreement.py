@@ -2,9 +2,11 @@
 
 ``python -m benchmarks.agreement [--quick] [--json FILE] [--only NAME ...] [--pictures DIR]``, or ``make agreement``.
 
-- Half of the scenarios are calibrated first; the others are predicted with the calibration of one of those.
+- Half of the scenarios are calibrated on themselves; the others are predicted with the calibration of one of those.
 - Every scenario runs live five times, always with the same arrivals, and once in virtual time. Live runs in which
   simlab itself was late are repeated.
+- What is calibrated is measured before each live run, a while each time: a machine may be half as fast some minutes
+  later.
 - p50 has to be within 5 %, p95 within 10 %, or within what live runs differ from each other; counts of retries as live.
 - What is stored lies in memory where there is a file system for that: what else a disk does, such as telling an SSD of
   files that were deleted some seconds ago, is in no model.
@@ -22,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,14 +40,12 @@ from simlab.arguments import at_least
 from simlab.errors import SimlabError
 from simlab.lab.agreement.compare import Step, compare
 from simlab.lab.agreement.result import AgreementResult
-from simlab.lab.calibration.calibrate import calibrate
 from simlab.report.agreement_console import agreement_tables
-from simlab.topology.calibration import Calibration
 
 REPETITIONS, QUICK_REPETITIONS = 5, 2
 
-CALIBRATING, QUICK_CALIBRATING = 75.0, 20.0
-"""Seconds for each scenario that is calibrated."""
+CALIBRATING, QUICK_CALIBRATING = 30.0, 10.0
+"""Seconds before each live run."""
 
 QUICK = 12.0
 """Run seconds in which orders arrive, where it is to be quick."""
@@ -59,19 +60,19 @@ class Agreements:
     quick: bool
     repetitions: int
     say: Callable[[str], None]
-    calibrations: dict[str, Calibration] = field(default_factory=dict)
     results: dict[str, AgreementResult] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     """Why scenarios were left out, or failed."""
 
     def try_out(self, scenario: Scenario) -> AgreementResult | None:
-        """Calibrate, if that is this scenario's part, and compare. None if it cannot be; ``missing`` says why."""
+        """Calibrate and compare. None if it cannot be; ``missing`` says why."""
         try:
-            self._calibrate(scenario)
-            with scenario.lab() as lab:
+            source = next(each for each in SCENARIOS if each.name == scenario.calibrated_on)
+            with scenario.lab() as lab, nullcontext(None) if scenario.calibrates else source.lab() as other:
                 result = self.results[scenario.name] = compare(
                     lab,
-                    calibration=self.calibrations.get(scenario.calibrated_on),
+                    calibrate=QUICK_CALIBRATING if self.quick else CALIBRATING,
+                    calibrate_on=other,
                     repetitions=self.repetitions,
                     until=QUICK if self.quick else None,
                     watch=self._shown(scenario),
@@ -82,29 +83,16 @@ class Agreements:
             return None
         return result
 
-    def _calibrate(self, scenario: Scenario) -> None:
-        """Calibrate the scenario that this one's calibration comes from, unless that was done."""
-        name = scenario.calibrated_on
-        if name in self.calibrations:
-            return
-        source = next(each for each in SCENARIOS if each.name == name)
-        self.say(f"{name}: calibrating")
-        with source.lab() as lab:
-            calibration = calibrate(lab, time=QUICK_CALIBRATING if self.quick else CALIBRATING)
-        if not calibration.measured.complete:  # which is what Ctrl-C does to it
-            raise KeyboardInterrupt
-        self.calibrations[name] = calibration
-        self.say(f"{name}: {calibration.sentence}")
-
     def _shown(self, scenario: Scenario) -> Callable[[Step], None]:
-        """Say when a run begins."""
+        """Say when a run begins, or measuring does."""
         last = ""
 
         def watch(step: Step) -> None:
             nonlocal last
-            if step.what and step.what != last:
-                self.say(f"{scenario.name}: {step.what}")
-                last = step.what
+            what = step.what if not step.what.startswith("measuring") else "measuring"
+            if what and what != last:
+                self.say(f"{scenario.name}: {what}")
+                last = what
 
         return watch
 
@@ -158,7 +146,11 @@ def main() -> int:
             "interrupted": interrupted.is_set(),
             "scenarios": {name: result.to_dict() for name, result in found.results.items()},
             "missing": found.missing,
-            "calibrations": {name: each.model_dump(mode="json") for name, each in found.calibrations.items()},
+            "calibrations": {
+                name: result.calibration.model_dump(mode="json")
+                for name, result in found.results.items()
+                if result.calibration is not None
+            },
         }
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

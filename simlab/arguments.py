@@ -263,6 +263,8 @@ def add_compare(added: Parser) -> None:
     """Add the arguments of ``simlab compare``."""
     added.add_argument("topology", type=Path, metavar="TOPOLOGY", help="what to run in both worlds")
     add_calibration(added)
+    about = "measure its servers before each live run for so long, such as 30s [not at all]"
+    added.add_argument("--calibrate", type=reading(parse_duration), metavar="TIME", help=about)
     added.add_argument(
         "--repetitions", type=at_least(1), default=5, metavar="N", help="live runs, all with the same arrivals [5]"
     )

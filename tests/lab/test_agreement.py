@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 
 import simlab
+from lab.samples import tiny_lab
 from simlab.cli import main
 from simlab.errors import UserError
 from simlab.lab.agreement.compare import SPARE
-from simlab.lab.agreement.result import CSV_FILE, JSON_FILE, PICTURE_FILE
+from simlab.lab.agreement.result import CALIBRATION_FILE, CSV_FILE, JSON_FILE, PICTURE_FILE
 from simlab.lab.lab import Lab
 from simlab.lab.result import Result
+from simlab.topology.calibration import read_calibration
 
 CLINIC = "topologies/clinic.yaml"
 
@@ -120,6 +122,31 @@ def test_a_calibration_that_is_not_there_is_told_on_one_line(tmp_path, capsys):
 def test_at_least_one_live_run_is_needed(repetitions):
     with pytest.raises(UserError, match="expected at least one"):
         simlab.compare(CLINIC, repetitions=repetitions)
+
+
+def test_a_calibration_is_there_or_made(tmp_path, capsys):
+    with pytest.raises(UserError, match="a calibration, and time to calibrate; expected one of them"):
+        simlab.compare(CLINIC, calibration=tmp_path / "calibration.yaml", calibrate="30 s")
+    with pytest.raises(UserError, match="somebody to calibrate on, and no time for it"):
+        simlab.compare(CLINIC, calibrate_on=CLINIC)
+    with pytest.raises(UserError, match="2 s are too short to measure anything"):
+        simlab.compare(CLINIC, calibrate=2)
+    assert main(["compare", CLINIC, "--calibrate", "soon"]) == 2
+    assert "expected a duration" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_servers_are_measured_before_each_live_run(tmp_path):
+    steps = []
+    result = simlab.compare(tiny_lab(), calibrate="5 s", repetitions=2, out=tmp_path, watch=steps.append)
+    told = list(dict.fromkeys((step.done, step.what.partition(" ")[0].rstrip(",")) for step in steps))
+    assert told == [(0, "measuring"), (0, "live"), (1, "measuring"), (1, "live"), (2, "simulating")]
+    assert result.finished
+    assert result.calibration.measured.complete
+    assert result.calibration.measured.seconds > 10.0
+    assert read_calibration(tmp_path / CALIBRATION_FILE) == result.calibration
+    assert result.calibration.sentence in result.notices
+    assert len(result.table)
 
 
 @pytest.mark.slow

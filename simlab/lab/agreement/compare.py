@@ -11,6 +11,7 @@ from simlab.analysis.agreement import spoiled
 from simlab.analysis.run import Run
 from simlab.errors import UserError
 from simlab.lab.agreement.result import AgreementResult
+from simlab.lab.calibration.measurements import Measurements, measuring_time
 from simlab.lab.happened import Progress
 from simlab.lab.lab import Lab
 from simlab.topology.calibration import Calibration
@@ -41,6 +42,8 @@ def compare(
     topology: Topology | Lab | str | Path,
     *,
     calibration: Calibration | str | Path | None = None,
+    calibrate: str | float | None = None,
+    calibrate_on: Topology | Lab | str | Path | None = None,
     repetitions: int = REPETITIONS,
     until: str | float | None = None,
     seed: int | None = None,
@@ -54,28 +57,56 @@ def compare(
     (:mod:`simlab.analysis.agreement`). ``calibration`` is what ``simlab.calibrate`` has measured, or the file that it
     is in; without it the virtual world only knows orders of magnitude, unless the lab is a calibrated one.
 
+    With ``calibrate`` the servers are measured here, for so long (seconds, or "30 s") before each live run: a computer
+    may be half as fast ten minutes later, and what is compared should be of the same minutes. They are those of the
+    topology, or of ``calibrate_on``.
+
     A live run in which simlab itself was late is repeated, ``SPARE`` times in all, and told. Archives are not asked in
-    the end what they hold. With ``out`` table and picture are written there. Ctrl-C ends it; the result holds what
-    there is. Raises UserError for what cannot be, in one line, GroupError if a process fails.
+    the end what they hold. With ``out`` table, picture and calibration are written there. Ctrl-C ends it; the result
+    holds what there is. Raises UserError for what cannot be, in one line, GroupError if a process fails.
     """
     if repetitions < 1:
         raise UserError(f"{repetitions} repetitions; expected at least one")
+    if calibrate is not None and calibration is not None:
+        raise UserError("a calibration, and time to calibrate; expected one of them")
+    if calibrate is None and calibrate_on is not None:
+        raise UserError("somebody to calibrate on, and no time for it; expected both, or neither")
     lab = Lab.of(topology, calibration).varied(seed=seed, until=until)
-    runs = _Runs(lab, repetitions, watch)
+    measuring = None
+    if calibrate is not None:
+        on = lab if calibrate_on is None else Lab.of(calibrate_on)
+        measuring = _Measuring(Measurements(on.topology), measuring_time(calibrate))
+    runs = _Runs(lab, repetitions, watch, measuring)
     runs.run()
-    result = AgreementResult(lab.topology, repetitions, runs.live, runs.virtual, runs.notes, cut_short=runs.cut_short)
+    result = AgreementResult(
+        lab.topology,
+        repetitions,
+        runs.live,
+        runs.virtual,
+        runs.notes,
+        cut_short=runs.cut_short,
+        calibration=runs.lab.calibration,
+    )
     if out is not None:
         result.save(Path(out))
     return result
 
 
+class _Measuring(NamedTuple):
+    """What is measured before each live run, and for how many seconds."""
+
+    measurements: Measurements
+    seconds: float
+
+
 class _Runs:
     """The runs of a comparison, one after the other: side by side, live ones would be in each other's way."""
 
-    def __init__(self, lab: Lab, repetitions: int, watch: Watch) -> None:
-        self._lab = lab
+    def __init__(self, lab: Lab, repetitions: int, watch: Watch, measuring: _Measuring | None = None) -> None:
+        self.lab = lab
         self._repetitions = repetitions
         self._watch = watch
+        self._measuring = measuring
         self.virtual: Run | None = None
         self.live: list[Run] = []
         self.notes: list[str] = []
@@ -85,16 +116,20 @@ class _Runs:
     def run(self) -> None:
         """All runs, until there are enough that count, or it is no use."""
         try:
-            self._simulate()
+            if self._measuring is None:
+                self._simulate()
             if not self.cut_short:
                 self._repeat()
         except KeyboardInterrupt:  # while something was being started; a run that is under way ends in good order
             self.notes.append("The comparison was interrupted.")
             self.cut_short = True
+        if self._measuring is not None and self.live:
+            self.lab = self.lab.calibrated(self._measuring.measurements.calibration)
+            self._simulate()
 
     def _simulate(self) -> None:
-        self._watch(Step(0, self._repetitions, "simulating"))
-        virtual = self._lab.run("virtual", placed=True).run
+        self._watch(Step(len(self.live), self._repetitions, "simulating"))
+        virtual = self.lab.run("virtual", placed=True).run
         if virtual.complete:
             self.virtual = virtual
         else:
@@ -104,7 +139,9 @@ class _Runs:
     def _repeat(self) -> None:
         tries = range(1, self._repetitions + SPARE + 1)
         for number in tries:
-            run = self._lab.run("live", audit=False, watch=self._show(f"live, run {number}")).run
+            if not self._measure():
+                return
+            run = self.lab.run("live", audit=False, watch=self._show(f"live, run {number}")).run
             if not run.complete:
                 self.notes.append(f"Live run {number} was cut short, and so was the comparison.")
                 self.cut_short = True
@@ -117,8 +154,22 @@ class _Runs:
                 return
         self.notes.append(f"{len(self.live)} of {len(tries)} live runs count. Lower the load or use a faster machine.")
 
+    def _measure(self) -> bool:
+        """Measure, if that is asked for. Returns False if it was interrupted."""
+        if self._measuring is None:
+            return True
+
+        def watch(what: str, _done: float, _total: float) -> None:
+            self._watch(Step(len(self.live), self._repetitions, f"measuring {what}"))
+
+        measurements, seconds = self._measuring
+        if not measurements.go_on(seconds, watch, rounds=1):
+            self.notes.append("The comparison was interrupted.")
+            self.cut_short = True
+        return not self.cut_short
+
     def _show(self, what: str) -> Callable[[Progress], None]:
-        ends = self._lab.topology.duration
+        ends = self.lab.topology.duration
 
         def show(progress: Progress) -> None:
             share = min(max(progress.now / ends, 0.0), 1.0) if ends < inf else 0.0

@@ -15,11 +15,13 @@ from simlab.analysis.run import Run
 from simlab.errors import UserError
 from simlab.report.agreement_figure import draw_agreement
 from simlab.report.style import Drawing
+from simlab.topology.calibration import Calibration
 from simlab.topology.model import Topology
 
 CSV_FILE = "agreement.csv"
 JSON_FILE = "agreement.json"
 PICTURE_FILE = "agreement.png"
+CALIBRATION_FILE = "calibration.yaml"
 
 
 class AgreementResult:
@@ -34,6 +36,7 @@ class AgreementResult:
         notes: Sequence[str] = (),
         *,
         cut_short: bool = False,
+        calibration: Calibration | None = None,
     ) -> None:
         self.topology = topology
         self.asked = asked
@@ -44,6 +47,8 @@ class AgreementResult:
         """None if it was cut short."""
         self.cut_short = cut_short
         """A run did not come to its end, and no further ones were begun."""
+        self.calibration = calibration
+        """Of the virtual run; None: uncalibrated."""
         self._notes = tuple(notes)
 
     def __repr__(self) -> str:
@@ -101,11 +106,13 @@ class AgreementResult:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the table (CSV, JSON) and the picture. Raises UserError if that cannot be."""
+        """Write the table (CSV, JSON), the picture, and the calibration if there is one. Raises UserError."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.table.to_csv(folder / CSV_FILE, index=False)
             (folder / JSON_FILE).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+            if self.calibration is not None:
+                self.calibration.save(folder / CALIBRATION_FILE)
             if len(self.table):
                 self.picture().save(folder / PICTURE_FILE)
         except OSError as error:
