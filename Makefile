@@ -18,7 +18,7 @@ help:
 	@echo "make kills      kill the archive at random points under load, KILLS=$(KILLS) times for each durability"
 	@echo "make bench      measure simlab and its peers side by side: about an hour (BENCH=--quick to try it)"
 	@echo "make fidelity   hold the relay against the kernel's TCP and theory: 27 minutes, root (FIDELITY=--quick to try it)"
-	@echo "make agreement  hold the virtual world against live runs: about 35 minutes, on an idle machine (AGREEMENT=--quick to try it)"
+	@echo "make agreement  hold the virtual world against live runs: about 50 minutes, on an idle machine (AGREEMENT=--quick to try it)"
 	@echo "make lint       check style and types"
 	@echo "make format     put the code into its style"
 	@echo "make schema     write the JSON schema of topology files anew"
