@@ -45,10 +45,10 @@ FEWEST_MESSAGES = 4
 """The same where time is short."""
 
 REQUESTS = 10
-"""For commitment to a few instances, and as many to all of a study: for each round that there is to be time for."""
+"""For commitment to a few instances, and as many to many of them: for each round that there is to be time for."""
 
 FEW, MANY = 4, 48
-"""Instances of such a request, and how many the study of the other has at least."""
+"""Instances that such requests name."""
 
 PATIENCE, LOOK = 5.0, 0.01
 """Seconds for which a report is waited for, and between two looks for it. Who does not know our scanners' ports sends
@@ -231,7 +231,7 @@ class Bench:
             self._transfer(PROTOCOLS[0], [MANY])
         study = self._studies.largest
         assert study is not None
-        requests, patience = [study.select(list(study.indices)[:FEW]), study], PATIENCE
+        requests, patience = [study.select(list(study.indices)[:count]) for count in (FEW, MANY)], PATIENCE
         for number in range(REQUESTS * self._rounds * len(requests)):
             asked = requests[number % len(requests)]
             transaction = derive_uid(study.uid, f"calibration {number}")

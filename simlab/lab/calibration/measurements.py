@@ -85,7 +85,8 @@ class Measurements:
         for name in self._names:
             require_external(bench_topology(self._topology, name))
         self._seconds, self._began, self._rounds, self._watch = seconds, clock.monotonic(), rounds, watch
-        self._note(*_busy())
+        if not self._took:  # later it may be us
+            self._note(*_busy())
         try:
             if self._codecs is None:
                 self._measure_codecs()
