@@ -9,12 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.archive import FEW_RECEIVERS, MANY_RECEIVERS, OUTSTANDING
 from benchmarks.peers import HERE, FailedError, UnavailableError, call, find
-from benchmarks.servers import BIG_PDU
+from benchmarks.servers import BIG_PDU, MANY
 
 SETTINGS = {
-    "all": "127.0.0.1, TCP_NODELAY=1; servers announce a maximum PDU of 131072, the largest that DCMTK uses",
-    "simlab": "archive: receivers: 8 (fsync: one less than there are cores), outstanding 16, maximum_associations 2000",
+    "all": f"127.0.0.1, TCP_NODELAY=1; servers announce a maximum PDU of {BIG_PDU}, the largest that DCMTK uses",
+    "simlab": f"archive: receivers: {MANY_RECEIVERS} (fsync: {FEW_RECEIVERS}), outstanding {OUTSTANDING}, "
+    f"maximum_associations {MANY}",
     "dcmsend": "+sd FOLDER; as it comes otherwise",
     "storescu": "-R +sd FOLDER; as it comes otherwise",
     "storescp": f"--fork -pdu {BIG_PDU}, with -od FOLDER, with +B -od FOLDER or with --ignore",
