@@ -79,10 +79,10 @@ class Record:
     """Processor time that decoding and encoding them took."""
 
 
-ROW = Struct("=iiiiqddd")
-"""A record as it is kept: ``ROW_FIELDS``, 48 bytes of them."""
+ROW = Struct("=iiiiqdd")
+"""A record as it is kept: ``ROW_FIELDS``, 40 bytes of them."""
 
-ROW_FIELDS = ("kind", "comment", "study", "instances", "bytes", "started", "finished", "intended")
+ROW_FIELDS = ("kind", "comment", "study", "instances", "bytes", "started", "finished")
 """The first three are places in the lists of :class:`Records`."""
 
 KIND_FIELDS = ("world", "node", "peer", "operation", "sop_class", "transfer_syntax", "failures", "status")
@@ -90,8 +90,10 @@ KIND_FIELDS = ("world", "node", "peer", "operation", "sop_class", "transfer_synt
 
 Kind: TypeAlias = tuple[str, str, str, str, str, str, int, int]
 
-SELDOM_FIELDS = ("wire_bytes", "transcoded", "codec_seconds")
-"""Seldom other than ``bytes``, 0 and 0.0."""
+SELDOM_FIELDS = ("intended", "wire_bytes", "transcoded", "codec_seconds")
+"""Seldom other than ``started``, ``bytes``, 0 and 0.0."""
+
+Seldom: TypeAlias = tuple[float, int, int, float]
 
 
 class Tables:
@@ -120,7 +122,7 @@ class Records(Sequence[Record]):
         self.tables = tables or Tables()
         self.rows = bytearray()
         """One :data:`ROW` after the other."""
-        self.seldom: dict[int, tuple[int, int, float]] = {}
+        self.seldom: dict[int, Seldom] = {}
         """``SELDOM_FIELDS`` of those rows in which they are something else, by place."""
 
     @classmethod
@@ -138,15 +140,14 @@ class Records(Sequence[Record]):
         study: str,
         started: float,
         finished: float,
-        intended: float,
         instances: int = 0,
         size: int = 0,
         comment: str = "",
-        seldom: tuple[int, int, float] | None = None,
+        seldom: Seldom | None = None,
     ) -> None:
         """Add a record by what it consists of: far cheaper than by way of a :class:`Record`."""
         kinds, comments = self.tables.kinds, self.tables.comments
-        if seldom is not None:
+        if seldom is not None and seldom != (started, size, 0, 0.0):
             self.seldom[len(self)] = seldom
         self.rows += ROW.pack(
             kinds.setdefault(kind, len(kinds)),
@@ -156,16 +157,14 @@ class Records(Sequence[Record]):
             size,
             started,
             finished,
-            intended,
         )
 
     def add(self, record: Record) -> None:
         """Add a record."""
         kind: Any = tuple(getattr(record, name) for name in KIND_FIELDS)
-        seldom = record.wire_bytes, record.transcoded, record.codec_seconds
-        times = record.started, record.finished, record.intended
-        more = record.instances, record.bytes, record.comment
-        self.enter(kind, record.study, *times, *more, None if seldom == (record.bytes, 0, 0.0) else seldom)
+        seldom = record.intended, record.wire_bytes, record.transcoded, record.codec_seconds
+        more = record.instances, record.bytes, record.comment, seldom
+        self.enter(kind, record.study, record.started, record.finished, *more)
 
     def extend(self, more: Iterable[Record]) -> None:
         """Add other records; those of the same recorder as they are kept."""
@@ -199,9 +198,9 @@ class Records(Sequence[Record]):
 
     def _made(self, first: int, rows: Iterable[tuple[Any, ...]]) -> Iterator[Record]:
         kinds, comments, studies = list(self.tables.kinds), list(self.tables.comments), self.tables.study_uids
-        for place, (kind, comment, study, instances, size, started, finished, intended) in enumerate(rows, first):
+        for place, (kind, comment, study, instances, size, started, finished) in enumerate(rows, first):
             world, node, peer, operation, sop_class, syntax, failures, status = kinds[kind]
-            wire, transcoded, codec = self.seldom.get(place, (size, 0, 0.0))
+            intended, wire, transcoded, codec = self.seldom.get(place, (started, size, 0, 0.0))
             yield Record(
                 world, node, peer, operation, started, finished, intended, sop_class, syntax, instances, size, wire,
                 failures, status, comments[comment], studies[study], transcoded, codec,
@@ -382,10 +381,10 @@ class Recorder:
         with self._lock:
             self._records.add(record)
 
-    def enter(self, kind: Kind, study: str, started: float, finished: float, intended: float, *more: Any) -> None:
+    def enter(self, kind: Kind, study: str, started: float, finished: float, *more: Any) -> None:
         """Add one finished operation as :meth:`Records.enter` does."""
         with self._lock:
-            self._records.enter(kind, study, started, finished, intended, *more)
+            self._records.enter(kind, study, started, finished, *more)
 
     def add_instances(self, batch: InstanceBatch) -> None:
         """Add the instance rows of one C-STORE operation."""

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from simlab.records import KIND_FIELDS, ROW_FIELDS, SELDOM_FIELDS, InstanceBatch, InstanceRows, Record, Records
 
@@ -17,7 +19,7 @@ RECORD_COLUMNS = tuple(f.name for f in fields(Record))
 INSTANCE_COLUMNS = ("world", "node", "peer", "study", "operation", *(f.name for f in fields(InstanceRows)))
 
 
-_ROW = np.dtype(list(zip(ROW_FIELDS, ("i4", "i4", "i4", "i4", "i8", "f8", "f8", "f8"), strict=True)))
+_ROW = np.dtype(list(zip(ROW_FIELDS, ("i4", "i4", "i4", "i4", "i8", "f8", "f8"), strict=True)))
 """A record as :data:`simlab.records.ROW` has it."""
 
 
@@ -37,14 +39,22 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
         columns[name] = np.array(values, np.int32)[kinds] if numbers else _words(values, kinds)
     for name, words in (("comment", tables.comments), ("study", tables.studies)):
         columns[name] = _words(list(words), rows[name][order])
-    columns |= {name: rows[name][order] for name in ("started", "finished", "intended", "instances", "bytes")}
-    columns |= zip(SELDOM_FIELDS, _seldom(kept, columns["bytes"], order), strict=True)
+    columns |= {name: rows[name][order] for name in ("started", "finished", "instances", "bytes")}
+    columns |= zip(SELDOM_FIELDS, _seldom(kept, columns["started"], columns["bytes"], order), strict=True)
     return pd.DataFrame({name: columns[name] for name in RECORD_COLUMNS}, copy=False)
 
 
 def record_rows(records: Records) -> npt.NDArray[np.void]:
     """Records as they are kept, ``ROW_FIELDS`` in each. Nothing can be added to them while the array is in use."""
     return np.frombuffer(records.rows, _ROW)
+
+
+def intended_of(records: Records) -> npt.NDArray[np.float64]:
+    """When each of the operations should have started, in run seconds."""
+    intended = record_rows(records)["started"].copy()
+    if records.seldom:
+        intended[list(records.seldom)] = [values[0] for values in records.seldom.values()]
+    return intended
 
 
 def end_of(records: Records) -> float:
@@ -62,16 +72,20 @@ def _words(values: Sequence[str], places: npt.NDArray[np.int32]) -> pd.Categoric
 
 
 def _seldom(
-    records: Records, sizes: npt.NDArray[np.int64], order: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    records: Records,
+    started: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
     """``SELDOM_FIELDS`` of all records."""
-    wire, transcoded, seconds = sizes, np.zeros(len(order), np.int32), np.zeros(len(order))
+    intended, wire, transcoded, seconds = started, sizes, np.zeros(len(order), np.int32), np.zeros(len(order))
     if records.seldom:
         position = np.empty_like(order)
         position[order] = np.arange(len(order))
-        places, wire = position[list(records.seldom)], sizes.copy()
-        wire[places], transcoded[places], seconds[places] = zip(*records.seldom.values(), strict=True)
-    return wire, transcoded, seconds
+        places, intended, wire = position[list(records.seldom)], started.copy(), sizes.copy()
+        columns = zip(*records.seldom.values(), strict=True)
+        intended[places], wire[places], transcoded[places], seconds[places] = columns
+    return intended, wire, transcoded, seconds
 
 
 def instances_frame(batches: Sequence[InstanceBatch]) -> pd.DataFrame:
@@ -99,6 +113,14 @@ def links_frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     return pd.DataFrame([dict(row) for row in rows], columns=list(LINK_COLUMNS))
 
 
+ROWS_AT_ONCE = 1 << 18
+"""Rows that are made ready to be written at a time: all of a year's would take as much memory again as they have."""
+
+
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame as Parquet, columns and dtypes kept."""
-    frame.to_parquet(path, index=False)
+    schema = pa.Schema.from_pandas(frame, preserve_index=False)
+    with pq.ParquetWriter(path, schema) as writer:
+        for first in range(0, max(1, len(frame)), ROWS_AT_ONCE):
+            rows = frame.iloc[first : first + ROWS_AT_ONCE]
+            writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from simlab.analysis.frames import record_rows
+from simlab.analysis.frames import intended_of, record_rows
 from simlab.analysis.latencies import bin_counts, bins_of, middle, percentiles
 from simlab.analysis.measurements import OPERATION_ORDER, succeeded
 from simlab.analysis.mentions import mentions
@@ -98,8 +98,9 @@ class Running:
                 tally.failures += failures
                 tally.count += max(instances, failures) if store else number
         measured = np.array([kind[3] in OPERATION_ORDER and kind[3] != "C-STORE" for kind in kinds])
-        ours = rows[measured[rows["kind"]]]
-        bins = np.stack((ours["kind"], bins_of(ours["finished"] - ours["intended"])))
+        ours = measured[rows["kind"]]
+        latencies = (rows["finished"] - intended_of(records))[ours]
+        bins = np.stack((rows["kind"][ours], bins_of(latencies)))
         found, counts = np.unique(bins, axis=1, return_counts=True)
         for (place, latency), count in zip(found.T.tolist(), counts.tolist(), strict=True):
             self._tallies[kinds[place][1:4]].latencies[latency] += count

@@ -34,7 +34,8 @@ def studies_table(records: pd.DataFrame) -> pd.DataFrame:
     ``failed``), ``outcome``, and in seconds the ``PHASES`` and ``DURATIONS``. ``outcome`` is ``complete``, ``failed``
     or ``unfinished``: complete is a study that reached every goal that any study of this run reached.
     """
-    milestones = records[records["operation"].isin(MILESTONES) & (records["study"] != "")]
+    of_studies = records["operation"].isin(MILESTONES) & (records["study"] != "")
+    milestones = records.loc[of_studies, ["study", "operation", "node", "finished", "comment"]]
     first = milestones.drop_duplicates(["study", "operation"])
     studies = first["study"].astype("category").cat.remove_unused_categories().cat
     row = studies.codes.to_numpy()

@@ -20,7 +20,7 @@ class Completion:
         self._reached: dict[str, int] = {}
         """By study, a bit for each milestone."""
         self._wanted: dict[str, int] = {}
-        """By study, what it must have reached in the end; known once it was started."""
+        """By study that has not come to its end, what it must have reached then; known once it was started."""
         self._open: set[str] = set()
         self._counts = dict.fromkeys(MILESTONES, 0)
 
@@ -31,10 +31,13 @@ class Completion:
             reached = self._reached[study] = before | BITS[milestone]
             if reached != before:
                 self._counts[milestone] += 1
+            if before and study not in self._open:
+                continue  # it has come to its end
             if milestone == "started":
                 self._wanted[study] = self._last[node]
             if self._ended(study, reached):
                 self._open.discard(study)
+                self._wanted.pop(study, None)
             else:
                 self._open.add(study)
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from simlab.analysis.frames import end_of
 from simlab.analysis.latencies import TransferHistograms
+from simlab.analysis.oracle import Fates
 from simlab.analysis.running import Running
 from simlab.lab.audit import Audit
 from simlab.lab.completion import Completion
-from simlab.records import InstanceBatch, Record, Records
+from simlab.records import InstanceBatch, Record, Records, Tables
 from simlab.topology.model import Topology
 
 MOST_ROWS = 500_000
 """C-STOREs of which a row is kept. If there are more, there is a histogram of latencies for each transfer instead."""
+
+MANY_EVENTS = 1e6
+"""In a run of the virtual world after which it pays to give back the memory of all that is over."""
 
 
 @dataclass
@@ -63,9 +69,28 @@ class Happened:
                 self.histograms.take(batch)
             self.batches.clear()
 
+    def settle(self) -> Fates:
+        """What became of every instance. Nothing can be taken in any more, and what only served that is let go."""
+        fates = self.audit.fates(asked=self.audited)
+        self.audit = Audit(self.topology)
+        if self.generator.get("events", 0.0) > MANY_EVENTS:
+            self._write_anew()
+        return fates
+
+    def _write_anew(self) -> None:
+        """Give back the memory of a world that is over, whose nodes and processes know each other.
+
+        The words that are left lie scattered over all of it, and Python gives back nothing around them: they are moved.
+        """
+        histograms = self.histograms or TransferHistograms()
+        left = pickle.dumps((self.records.tables, histograms.studies), pickle.HIGHEST_PROTOCOL)
+        self.records.tables, histograms.studies, self.completion = Tables(), {}, Completion(self.topology)
+        gc.collect()
+        self.records.tables, histograms.studies = pickle.loads(left)  # noqa: S301 -- packed by us
+
     def let_go(self) -> None:
         """Forget what the result has been made from: a year's records take hundreds of megabytes."""
-        self.records, self.audit, self.histograms = Records(), Audit(self.topology), None
+        self.records, self.histograms = Records(), None
         self.batches.clear()
 
     def end(self) -> None:

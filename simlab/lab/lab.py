@@ -223,7 +223,7 @@ def _require_writable(folder: Path) -> None:
 
 
 def _told(happened: Happened, world: World, started: datetime) -> Run:
-    topology, fates = happened.topology, happened.audit.fates(asked=happened.audited)
+    topology, fates = happened.topology, happened.settle()
     stores, reports = (
         [batch for batch in happened.batches if batch.operation == operation]
         for operation in ("C-STORE", "N-EVENT-REPORT")

@@ -39,7 +39,7 @@ class Lots:
     def __init__(self, archives: Sequence[str]) -> None:
         """``archives`` are those who are expected to keep what they acknowledge."""
         self.bits = {archive: 1 << place for place, archive in enumerate(archives)}
-        self._lots: dict[str, list[Lot]] = {}
+        self._lots: dict[str, tuple[Lot, ...]] = {}
         self._broken: set[str] = set()
 
     def __iter__(self) -> Iterator[Lot]:
@@ -52,11 +52,12 @@ class Lots:
             return False
         if batch.study in self._broken:
             return False
-        lots = self._lots.setdefault(batch.study, [])
+        lots = self._lots.get(batch.study, ())
         lot = next((lot for lot in lots if lot.is_of(told.study)), None)
         if batch.operation in ("make", "derive"):
             if lot is None:
-                lots.append(Lot(told.study, batch.node, batch.operation == "derive"))
+                made = Lot(told.study, batch.node, batch.operation == "derive")
+                self._lots[batch.study] = (*lots, made)
             return lot is None
         bit = self.bits.get(batch.peer)
         if bit is None:
@@ -80,16 +81,16 @@ class Lots:
         for lot in self._lots.get(study, ()):
             lot.deleted = lot.deleted or lot.maker == node
 
-    def break_up(self, study: str) -> list[Lot]:
+    def break_up(self, study: str) -> tuple[Lot, ...]:
         """Take out what is known of a study that is not whole any more."""
         self._broken.add(study)
-        return self._lots.pop(study, [])
+        return self._lots.pop(study, ())
 
     def take_out_missing(self) -> list[Lot]:
         """Take out the lots that no archive has acknowledged."""
         missing = [lot for lot in self if not lot.acknowledged]
-        for lot in missing:
-            self._lots[lot.study.uid].remove(lot)
+        for study in {lot.study.uid for lot in missing}:
+            self._lots[study] = tuple(lot for lot in self._lots[study] if lot.acknowledged)
         return missing
 
     def kept(self, archive: str) -> dict[str, int]:

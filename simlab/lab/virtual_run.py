@@ -13,8 +13,9 @@ from simpy import Event
 
 from simlab.analysis.running import Running
 from simlab.lab.audit import Interview, proceed
-from simlab.lab.happened import Happened, Progress, Watch
+from simlab.lab.happened import MANY_EVENTS, Happened, Progress, Watch
 from simlab.lab.virtual_world import VirtualWorld
+from simlab.network.virtual.in_step import go_round
 from simlab.network.virtual.times import Times
 from simlab.topology.model import Topology
 
@@ -23,10 +24,6 @@ LOOK_INTERVAL = 0.2
 
 ROUND = 1.0
 """A run ends at a multiple of so many run seconds, whenever anybody looks."""
-
-
-MANY_EVENTS = 1e6
-"""In a run after which it pays to look for what is left of it; that takes a tenth of a second."""
 
 
 def run_virtual(
@@ -47,7 +44,7 @@ def run_virtual(
     with _seldom_collected():
         _run(VirtualWorld(topology, run_id, times=times, groups=groups), happened, watch)
     if happened.generator.get("events", 0.0) > MANY_EVENTS:
-        gc.collect()  # the world, whose nodes and processes know each other
+        go_round.cache_clear()  # what lies among all that is over keeps the memory around it from being given back
     return happened
 
 

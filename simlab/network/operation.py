@@ -59,6 +59,7 @@ class Operation(Generic[OutcomeT]):
     def finish(self, outcome: OutcomeT, world: str, finished: float, recorder: Recorder) -> OutcomeT:
         """Leave the record, and put the times into the outcome, which nobody has seen yet."""
         failures = int(not outcome.ok) if self.failures is None else self.failures
+        intended = self.started if self.intended is None else self.intended
         kind = (
             world,
             self.source,
@@ -74,11 +75,10 @@ class Operation(Generic[OutcomeT]):
             self.study,
             self.started,
             finished,
-            self.started if self.intended is None else self.intended,
             self.instances,
             self.bytes,
             outcome.comment if outcome.trouble is Trouble.NONE else _with_trouble(outcome),
-            (self.bytes, self.transcoded, self.codec_seconds) if self.transcoded or self.codec_seconds else None,
+            (intended, self.bytes, self.transcoded, self.codec_seconds),
         )
         # What a copy with other times would cost is a large part of all that an operation of the virtual world does.
         object.__setattr__(outcome, "started", self.started)

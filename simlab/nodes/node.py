@@ -114,7 +114,7 @@ class Node:
 
     def _note(self, name: str, peer: str, study: str, comment: str, now: float) -> None:
         kind = self.world, self.name, peer, name, "", "", 0, 0
-        self.recorder.enter(kind, study, now, now, now, 0, 0, comment)
+        self.recorder.enter(kind, study, now, now, 0, 0, comment)
 
 
 class Refusing:

@@ -35,7 +35,10 @@ GIVEN_NAMES = {
     ),
 }
 MIDDLE_NAMES = {sex: ("", *names) for sex, names in GIVEN_NAMES.items()}
-PHYSICIANS = ("Adler^Ruth^^Dr", "Brandt^Tom^^Dr", "Lindqvist^Maja^^Dr", "Moretti^Paolo^^Dr", "Osei^Grace^^Dr")
+PHYSICIANS = tuple(
+    f"{name}^^Dr^{NAME_SUFFIX}"
+    for name in ("Adler^Ruth", "Brandt^Tom", "Lindqvist^Maja", "Moretti^Paolo", "Osei^Grace")
+)
 
 YOUNGEST_BIRTH, OLDEST_BIRTH = date(2006, 12, 31), date(1932, 1, 1)
 SHORT_STRING = 16
@@ -91,5 +94,5 @@ def make_order(
         modality=procedure.modality,
         station=station,
         scheduled=scheduled,
-        referring_physician=f"{draws.choice('referring physician', accession, PHYSICIANS)}^{NAME_SUFFIX}",
+        referring_physician=draws.choice("referring physician", accession, PHYSICIANS),
     )

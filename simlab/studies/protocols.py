@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -20,6 +20,9 @@ CODING_SCHEME = "99SIMLAB"
 
 HEADER_BYTES = 1700
 """About how many bytes an encoded image has besides its pixels."""
+
+SOP_CLASSES = {"CT": str(CTImageStorage), "MR": str(MRImageStorage)}
+"""UID of the storage SOP class of what a modality acquires."""
 
 
 class Kernel(Enum):
@@ -73,6 +76,11 @@ class SeriesPlan:
     acquisition: CTAcquisition | MRAcquisition
     centre: Vector = (0.0, 0.0, 0.0)
     """Centre of the stack in patient coordinates, in mm."""
+    nominal_bytes: int = field(init=False, repr=False)
+    """About how large one encoded instance is."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nominal_bytes", 2 * self.rows * self.columns + HEADER_BYTES)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -175,16 +183,15 @@ def exam_seconds(draws: Draws, order: Order, protocol: Protocol) -> float:
 
 def plan_series(order: Order, protocol: Protocol) -> tuple[Series, ...]:
     """The series that the protocol acquires for the order."""
-    sop_class = {"CT": CTImageStorage, "MR": MRImageStorage}[protocol.modality]
     return tuple(
         Series(
             number=plan.number,
             uid=derive_uid(order.study_uid, "series", plan.number),
             modality=protocol.modality,
-            sop_class=str(sop_class),
+            sop_class=SOP_CLASSES[protocol.modality],
             description=plan.description,
             instances=plan.instances,
-            nominal_bytes=2 * plan.rows * plan.columns + HEADER_BYTES,
+            nominal_bytes=plan.nominal_bytes,
         )
         for plan in protocol.series
     )

@@ -96,15 +96,22 @@ def plan_reformat(study: Study) -> Series | None:
 def _derived_series(
     study_uid: str, source_uid: str, number: int, modality: str, sop_class: str, description: str, grid: CoronalGrid
 ) -> Series:
+    derived, nominal_bytes = _described(description, grid)
     return Series(
         number=SERIES_OFFSET + number,
         uid=derive_uid(study_uid, "coronal reformat", source_uid),
         modality=modality,
         sop_class=sop_class,
-        description=f"{description} coronal",
+        description=derived,
         instances=grid.slices,
-        nominal_bytes=2 * grid.rows * grid.columns + HEADER_BYTES + REFERENCE_BYTES * grid.shape[0],
+        nominal_bytes=nominal_bytes,
     )
+
+
+@lru_cache(maxsize=64)
+def _described(description: str, grid: CoronalGrid) -> tuple[str, int]:
+    """Series Description and nominal size of a reformat: one value for all that are alike, since a year has many."""
+    return f"{description} coronal", 2 * grid.rows * grid.columns + HEADER_BYTES + REFERENCE_BYTES * grid.shape[0]
 
 
 # ---- with pixels

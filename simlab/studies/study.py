@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cached_property
 from typing import Any, NamedTuple, TypeGuard, overload
 
 from simlab.studies.uids import derive_uid
@@ -78,7 +77,7 @@ class Series:
         return derive_uid(self.uid, "instance", number)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Study:
     """A study, or a selection of its instances.
 
@@ -90,27 +89,29 @@ class Study:
     started: datetime
     """Scenario time at which acquisition began; fills the DICOM dates and times."""
     selected: tuple[int, ...] | None = None
+    total: int = field(init=False, repr=False, compare=False)
+    """Number of instances in all series, selected or not."""
+    _written_out: tuple[InstanceReference, ...] | None = field(default=None, init=False, repr=False, compare=False)
+    _as_frozenset: frozenset[InstanceReference] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", sum([series.instances for series in self.series]))
 
     @property
     def uid(self) -> str:
         """Study Instance UID."""
         return self.order.study_uid
 
-    @cached_property
-    def total(self) -> int:
-        """Number of instances in all series, selected or not."""
-        return sum(series.instances for series in self.series)
-
     @property
     def count(self) -> int:
         """Number of selected instances."""
         return self.total if self.selected is None else len(self.selected)
 
-    @cached_property
+    @property
     def nominal_bytes(self) -> int:
         """About how many bytes the selected instances have when encoded without compression."""
         if self.selected is None:
-            return sum(series.instances * series.nominal_bytes for series in self.series)
+            return sum([series.instances * series.nominal_bytes for series in self.series])
         return sum(self.locate(index)[0].nominal_bytes for index in self.selected)
 
     @property
@@ -141,18 +142,26 @@ class Study:
         """References of the selected instances, in order."""
         return References(self)
 
-    @cached_property
-    def written_out(self) -> tuple[InstanceReference, ...]:
-        """The same, one by one: as many hashes as there are instances."""
-        return tuple(
-            InstanceReference(series.sop_class, series.instance_uid(number))
-            for series, number in map(self.locate, self.indices)
-        )
+    # Not cached_property: it needs a dict in every study, and a year has half a million of them.
 
-    @cached_property
+    @property
+    def written_out(self) -> tuple[InstanceReference, ...]:
+        """The same, one by one: as many hashes as there are instances, the first time."""
+        known = self._written_out
+        if known is None:
+            places = map(self.locate, self.indices)
+            known = tuple(InstanceReference(series.sop_class, series.instance_uid(number)) for series, number in places)
+            object.__setattr__(self, "_written_out", known)
+        return known
+
+    @property
     def as_frozenset(self) -> frozenset[InstanceReference]:
         """The same as a set of the usual kind."""
-        return frozenset(self.written_out)
+        known = self._as_frozenset
+        if known is None:
+            known = frozenset(self.written_out)
+            object.__setattr__(self, "_as_frozenset", known)
+        return known
 
     def select(self, indices: Iterable[int]) -> Study:
         """The same study with only these flat indices selected (a partial resend, say)."""

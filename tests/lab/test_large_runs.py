@@ -1,5 +1,6 @@
 """Runs of which not everything can be kept, made small: what is told of them, and that nobody's looking matters."""
 
+import gc
 import json
 
 import pandas as pd
@@ -11,6 +12,7 @@ from simlab.errors import UserError
 from simlab.lab import happened, virtual_run
 from simlab.report.console import summary_tables
 from simlab.report.page import render
+from simlab.studies.study import Study
 
 BUSY = with_reader(two_scanners()).replace("count: 2", "count: 8").replace("duration: 1 s", "duration: 8 s")
 EXACT = ["count", "failures"]
@@ -49,6 +51,20 @@ def test_too_many_instances_are_kept_as_histograms(kept, with_histograms):
         kept.run.operations[PERCENTILES].to_numpy(), rel=0.02
     )
     assert any("no rows were kept" in notice for notice in run.notices)
+
+
+def test_of_a_long_run_only_what_is_told_is_kept(monkeypatch, with_histograms):
+    def studies():
+        gc.collect()
+        return sum(isinstance(each, Study) for each in gc.get_objects())
+
+    before = studies()
+    monkeypatch.setattr(happened, "MANY_EVENTS", 0)
+    run = virtual().run
+    assert studies() == before
+    pd.testing.assert_frame_equal(run.records, with_histograms.run.records)
+    pd.testing.assert_frame_equal(run.latencies, with_histograms.run.latencies)
+    assert run.counts == with_histograms.run.counts
 
 
 def test_they_are_written_to_the_run_folder(tmp_path, with_histograms):

@@ -10,7 +10,7 @@ from simlab.lab.virtual_world import VirtualWorld
 from simlab.network.polling import Watch
 from simlab.network.query import Query
 from simlab.nodes.modality.orders import worklist_query
-from simlab.nodes.worklist.order_book import StepStatus
+from simlab.nodes.worklist.order_book import StepStatus, step_of
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def test_a_worklist_tells_the_station_that_a_step_is_for(models):
     watches = [worklist.watch(worklist_query(title, "CT")) for title in ("CT1", "CT2", "*")]
     worklist.orders.add(order)
     assert [list(watch.take()) for watch in watches] == [[order.study_uid], [], [order.study_uid]]
-    worklist.orders.advance(order, StepStatus.STARTED)
+    worklist.orders.advance(step_of(order), StepStatus.STARTED)
     assert [list(watch.take()) for watch in watches] == [[order.study_uid], [], [order.study_uid]]
-    worklist.orders.advance(order, StepStatus.COMPLETED)  # it is not shown any more
+    worklist.orders.advance(step_of(order), StepStatus.COMPLETED)  # it is not shown any more
     assert not any(watch.take() for watch in watches)
 
 
@@ -74,7 +74,7 @@ def test_models_answer_about_the_studies_that_are_asked_about(models):
     for study in studies:
         worklist.orders.add(replace(study.order, station="CT1"))
         archive.take(study)
-    worklist.orders.advance(replace(studies[1].order, station="CT1"), StepStatus.STARTED)
+    worklist.orders.advance(step_of(studies[1].order), StepStatus.STARTED)
 
     def found(model, query):
         return {match["StudyInstanceUID"]: match for match in model.find(query.about(["2.25.2", "2.25.9"])).matches}

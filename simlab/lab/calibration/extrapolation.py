@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from simlab.lab.calibration.scenario import compressed_syntaxes, modalities
 from simlab.lab.calibration.times import measured_of
 from simlab.nodes.storing import StoringSpec
-from simlab.studies.protocols import HEADER_BYTES, PROTOCOLS
+from simlab.studies.protocols import PROTOCOLS
 from simlab.studies.transfer_syntaxes import named
 from simlab.topology.calibration import Calibration
 from simlab.topology.model import NodeSpec, Topology
@@ -82,7 +82,7 @@ def _instances(calibration: Calibration, topology: Topology) -> Iterator[str]:
         for protocol in sending.protocols
     }
     for name in sorted(protocols):
-        sizes = [2 * plan.rows * plan.columns + HEADER_BYTES for plan in PROTOCOLS[name].series]
+        sizes = [plan.nominal_bytes for plan in PROTOCOLS[name].series]
         if min(sizes) < least * (1 - TOLERANCE) or max(sizes) > most * (1 + TOLERANCE):
             told = f"{format_size(least)} to {format_size(most)}"
             yield f"Instances of {name} have up to {format_size(max(sizes))}; {told} were measured."

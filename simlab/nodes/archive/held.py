@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from simlab.network.query import Identifier, Value
 from simlab.studies.study import Patient, Series, Study
+
+
+@cache
+def all_numbers(instances: int) -> range:
+    """The numbers of a series of so many instances: one value for all that are alike, since a year has many."""
+    return range(1, instances + 1)
 
 
 @dataclass(slots=True)
@@ -31,7 +38,7 @@ class HeldSeries:
         """Hold the instances with these flat indices too."""
         if not self.whole:
             numbers = {*self.numbers, *(index - self.first_index + 1 for index in indices)}
-            self.numbers = numbers if len(numbers) < self.series.instances else range(1, self.series.instances + 1)
+            self.numbers = numbers if len(numbers) < self.series.instances else all_numbers(self.series.instances)
 
     def indices(self) -> Iterator[int]:
         """Flat indices of what is held, in order."""
@@ -44,15 +51,13 @@ class HeldStudy:
 
     series: dict[str, HeldSeries] = field(default_factory=dict)
     """By UID, in order of arrival."""
-    origins: list[Study] = field(default_factory=list)
 
     def origin(self, study: Study) -> Study:
         """One value for all parts of the same study, so that they can be put together again."""
-        for origin in self.origins:
-            if origin.series == study.series:
-                return origin
-        self.origins.append(study if study.selected is None else replace(study, selected=None))
-        return self.origins[-1]
+        for held in self.series.values():
+            if held.origin.series == study.series:
+                return held.origin
+        return study if study.selected is None else replace(study, selected=None)
 
     def modalities(self) -> frozenset[str]:
         """Of its series."""

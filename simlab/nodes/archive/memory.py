@@ -18,6 +18,7 @@ from simlab.nodes.archive.decisions import described
 from simlab.nodes.archive.held import (
     HeldSeries,
     HeldStudy,
+    all_numbers,
     image_attributes,
     patient_attributes,
     series_attributes,
@@ -69,11 +70,13 @@ class MemoryHoldings:
         self._changed = changed
         self._studies: dict[str, HeldStudy] = {}
         """By UID, in order of arrival."""
-        self._studies_of_patient: dict[str, list[str]] = {}
+        self._studies_of_patient: dict[str, tuple[str, ...]] = {}
         self._places: dict[str, _Place] = {}
         """By SOP Instance UID. Filled when one is first asked for without its study, since UIDs cost time."""
-        self._unplaced: dict[str, HeldSeries] = {}
-        """By UID: series whose instances are not there yet."""
+        self._placed: set[str] = set()
+        """UIDs of the series whose instances are there."""
+        self._unplaced: list[HeldSeries] = []
+        """Those that were new since then."""
 
     def take(self, study: Study) -> None:
         """Hold the selected instances of a study too."""
@@ -81,7 +84,8 @@ class MemoryHoldings:
             return
         if study.uid not in self._studies:
             self._studies[study.uid] = HeldStudy()
-            self._studies_of_patient.setdefault(study.order.patient.id, []).append(study.uid)
+            patient = study.order.patient.id
+            self._studies_of_patient[patient] = (*self._studies_of_patient.get(patient, ()), study.uid)
         holding = self._studies[study.uid]
         origin = holding.origin(study)
         first_index = 0
@@ -93,9 +97,9 @@ class MemoryHoldings:
                 held = holding.series.get(series.uid)
                 if held is None:
                     held = holding.series[series.uid] = HeldSeries(origin, first_index, series)
-                    self._unplaced[series.uid] = held
+                    self._unplaced.append(held)
                 if len(taken) == series.instances:
-                    held.numbers = range(1, series.instances + 1)
+                    held.numbers = all_numbers(series.instances)
                 else:
                     held.add(taken)
             first_index += series.instances
@@ -180,16 +184,17 @@ class MemoryHoldings:
 
     def _forget_series(self, held: HeldSeries) -> None:
         study = held.origin.uid
-        if self._unplaced.pop(held.series.uid, None) is None:
-            for number in range(1, held.series.instances + 1):
+        if held.series.uid in self._placed:
+            self._placed.remove(held.series.uid)
+            for number in all_numbers(held.series.instances):
                 del self._places[held.series.instance_uid(number)]
         del self._studies[study].series[held.series.uid]
         if not self._studies[study].series:
             del self._studies[study]
             patient = held.origin.order.patient.id
-            self._studies_of_patient[patient].remove(study)
-            if not self._studies_of_patient[patient]:
-                del self._studies_of_patient[patient]
+            left = tuple(uid for uid in self._studies_of_patient.pop(patient) if uid != study)
+            if left:
+                self._studies_of_patient[patient] = left
 
     def studies_of(self, references: Iterable[InstanceReference]) -> list[Study]:
         """These instances, as far as they are held, as selections of the studies that they came in."""
@@ -230,12 +235,19 @@ class MemoryHoldings:
 
     def _place(self, sop_instance: str) -> _Place | None:
         if sop_instance not in self._places:
-            for held in self._unplaced.values():
-                for number in range(1, held.series.instances + 1):
-                    self._places[held.series.instance_uid(number)] = _Place(held, number)
+            for held in self._unplaced:
+                if self._holds(held):
+                    self._placed.add(held.series.uid)
+                    for number in all_numbers(held.series.instances):
+                        self._places[held.series.instance_uid(number)] = _Place(held, number)
             self._unplaced.clear()
         place = self._places.get(sop_instance)
         return place if place is not None and place.number in place.held.numbers else None
+
+    def _holds(self, held: HeldSeries) -> bool:
+        """Whether a series has not been forgotten."""
+        study = self._studies.get(held.origin.uid)
+        return study is not None and study.series.get(held.series.uid) is held
 
     def _narrowed(self, keys: Identifier) -> Iterable[str]:
         """UIDs of the studies that can match: those with one of the UIDs, patients or instances that are named."""

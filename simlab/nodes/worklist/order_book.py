@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
+from typing import TypeAlias
 
 from simlab.network.matching import has_wildcard, matches, narrowing_keys, return_keys, values_of
 from simlab.network.query import Identifier, Model, Query
@@ -14,6 +15,9 @@ from simlab.network.worklist_items import UNKNOWN_BIRTH_DATE, with_status, workl
 from simlab.studies.study import Order, Patient
 
 STATION = "ScheduledStationAETitle"
+
+Step: TypeAlias = tuple[str, str]
+"""What identifies a scheduled step across systems: its study and its ID within that."""
 
 _WRONG_IDENTIFIER = Status(0xA900, "not the modality worklist information model")
 
@@ -46,19 +50,22 @@ def assign_station(modality: str, stations: Mapping[str, str], workload: Mapping
 
 
 class OrderBook:
-    """All orders and their statuses. Safe to use from any thread.
+    """The orders, and how far they are. Safe to use from any thread.
 
     A step stays on the worklist while it is SCHEDULED or STARTED, with that Scheduled Procedure Step Status, so a
-    scanner that looks for work asks for SCHEDULED; a step that has been completed or discontinued is no longer on it.
+    scanner that looks for work asks for SCHEDULED. Of a step that has been completed or discontinued, that is all that
+    is remembered.
     """
 
     def __init__(self, changed: Callable[[Order], object] = lambda _: None) -> None:
         """``changed`` is told of every order of which the worklist shows something new."""
         self._changed = changed
         self._lock = threading.Lock()
-        self._orders: dict[tuple[str, str], Order] = {}
-        self._statuses: dict[tuple[str, str], StepStatus] = {}
-        self._shown: dict[str, dict[tuple[str, str], Identifier | None]] = {}
+        self._orders: dict[Step, Order] = {}
+        """Those that have not come to their end."""
+        self._statuses: dict[Step, StepStatus] = {}
+        """Of all."""
+        self._shown: dict[str, dict[Step, Identifier | None]] = {}
         """What the worklist shows, by station and in the order of ordering. None: not made up yet."""
         self._workload: dict[str, float] = {}
 
@@ -70,9 +77,9 @@ class OrderBook:
 
     def add(self, order: Order, planned: float = 0.0) -> None:
         """Enter an order whose exam is planned to take ``planned`` seconds. Raises ValueError if it is in already."""
-        step = _step(order)
+        step = step_of(order)
         with self._lock:
-            if step in self._orders:
+            if step in self._statuses:
                 raise ValueError(f"step {order.step_id} of study {order.study_uid} is ordered already")
             self._orders[step] = order
             self._statuses[step] = StepStatus.SCHEDULED
@@ -89,23 +96,27 @@ class OrderBook:
         keys = query.read(_narrowing)
         return Answer(tuple(return_keys(query.keys, item) for item in items if matches(keys, item)))
 
-    def find(self, study_uid: str, step_id: str) -> Order | None:
-        """The order of a scheduled step, or None if there is no such step."""
-        return self._orders.get((study_uid, step_id))
+    def __contains__(self, step: Step) -> bool:
+        """Whether a step was ever ordered."""
+        return step in self._statuses
 
-    def status(self, order: Order) -> StepStatus:
-        """How far an order's step is. Raises KeyError if it is not in the book."""
-        return self._statuses[_step(order)]
+    def status(self, step: Step) -> StepStatus:
+        """How far a step is. Raises KeyError if it was never ordered."""
+        return self._statuses[step]
 
-    def advance(self, order: Order, status: StepStatus) -> None:
-        """Move an order's step on. A step that has come to its end stays there, whatever is reported later."""
-        step = _step(order)
+    def advance(self, step: Step, status: StepStatus) -> None:
+        """Move a step on. One that has come to its end stays there, whatever is reported later.
+
+        Raises KeyError if it was never ordered.
+        """
         with self._lock:
             if self._statuses[step].final:
                 return
             self._statuses[step] = status
+            order = self._orders[step]
             if status.final:
                 del self._shown[order.station][step]
+                del self._orders[step]
             else:
                 shown = self._shown[order.station]
                 item = shown[step]
@@ -115,39 +126,24 @@ class OrderBook:
 
     def pending(self) -> tuple[Order, ...]:
         """Orders whose step has not come to its end, in the order of ordering."""
-        return self._having({StepStatus.SCHEDULED, StepStatus.STARTED})
+        with self._lock:
+            return tuple(self._orders.values())
 
-    def completed(self) -> tuple[Order, ...]:
-        """Orders whose step was completed."""
-        return self._having({StepStatus.COMPLETED})
-
-    def discontinued(self) -> tuple[Order, ...]:
-        """Orders whose step was discontinued."""
-        return self._having({StepStatus.DISCONTINUED})
-
-    def _steps_for(
-        self, stations: Collection[str] | None, studies: Collection[str] | None
-    ) -> Iterable[tuple[str, str]]:
+    def _steps_for(self, stations: Collection[str] | None, studies: Collection[str] | None) -> Iterable[Step]:
         """Steps on the worklists of these stations, and of these studies, in the order of ordering; None: of all."""
-        steps: Iterable[tuple[str, str]]
+        steps: Iterable[Step] = self._orders
         if stations is not None and len(stations) == 1:
             (station,) = stations
             steps = self._shown.get(station, {})
-        else:
-            steps = (step for step, order in self._orders.items() if step in self._shown[order.station])
         return steps if studies is None else (step for step in steps if step[0] in studies)
 
-    def _item(self, step: tuple[str, str]) -> Identifier:
+    def _item(self, step: Step) -> Identifier:
         order = self._orders[step]
         shown = self._shown[order.station]
         item = shown[step]
         if item is None:
             item = shown[step] = worklist_item(order, self._statuses[step].value)
         return item
-
-    def _having(self, statuses: set[StepStatus]) -> tuple[Order, ...]:
-        with self._lock:
-            return tuple(order for step, order in self._orders.items() if self._statuses[step] in statuses)
 
 
 def stations_of(keys: Identifier) -> frozenset[str] | None:
@@ -158,8 +154,8 @@ def stations_of(keys: Identifier) -> frozenset[str] | None:
     return None if not stations or any(map(has_wildcard, stations)) else frozenset(stations)
 
 
-def _step(order: Order) -> tuple[str, str]:
-    """What identifies a scheduled step across systems: its study and its ID within that."""
+def step_of(order: Order) -> Step:
+    """What an order's step is known by."""
     return order.study_uid, order.step_id
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from simlab.network.query import Identifier, Value
 from simlab.network.seam import SUCCESS, Status
-from simlab.nodes.worklist.order_book import OrderBook, StepStatus
-from simlab.studies.study import Order
+from simlab.nodes.worklist.order_book import OrderBook, Step, StepStatus
 
 INVALID_ATTRIBUTE_VALUE = 0x0106
 PROCESSING_FAILURE = 0x0110
@@ -90,12 +89,12 @@ class ProcedureSteps:
                     return refusal
             if attributes["PerformedProcedureStepStatus"] != IN_PROGRESS:
                 return Status(INVALID_ATTRIBUTE_VALUE, f"a step is created {IN_PROGRESS}")
-            orders = tuple(self._orders_of(attributes))
-            if not orders and not self._accept_unscheduled:
+            scheduled = tuple(self._scheduled(attributes))
+            if not scheduled and not self._accept_unscheduled:
                 return Status(INVALID_ATTRIBUTE_VALUE, "no such scheduled procedure step")
             self._steps[step] = dict(attributes)
-            for order in orders:
-                self._orders.advance(order, StepStatus.STARTED)
+            for each in scheduled:
+                self._orders.advance(each, StepStatus.STARTED)
         return Status(SUCCESS)
 
     def set(self, step: str, attributes: Identifier) -> Status:
@@ -129,8 +128,8 @@ class ProcedureSteps:
                     return refusal
             if status in _FINAL:
                 self._steps[step] = _ENDED[str(status)]
-                for order in self._orders_of(merged):
-                    self._orders.advance(order, _FINAL[str(status)])
+                for each in self._scheduled(merged):
+                    self._orders.advance(each, _FINAL[str(status)])
             else:
                 self._steps[step] = merged
         return Status(SUCCESS)
@@ -148,11 +147,12 @@ class ProcedureSteps:
                 uid for uid, step in self._steps.items() if step["PerformedProcedureStepStatus"] == IN_PROGRESS
             )
 
-    def _orders_of(self, attributes: Identifier) -> Iterator[Order]:
+    def _scheduled(self, attributes: Identifier) -> Iterator[Step]:
+        """The scheduled steps that a performed one is about, as far as they are in the book."""
         for item in _items(attributes, "ScheduledStepAttributesSequence"):
-            order = self._orders.find(str(item["StudyInstanceUID"]), str(item.get("ScheduledProcedureStepID", "")))
-            if order is not None:
-                yield order
+            step = str(item["StudyInstanceUID"]), str(item.get("ScheduledProcedureStepID", ""))
+            if step in self._orders:
+                yield step
 
 
 def _missing(keywords: Iterable[str], attributes: Identifier, *, absent: int) -> Status | None:
