@@ -4,14 +4,16 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 from lab.samples import free_port
 from lab.storage import slowly, storage
-from peers import wait_until
+from peers import LOOPBACK, wait_until
 
 from simlab.cli import main
 
@@ -203,8 +205,24 @@ def test_a_signal_while_processes_start(start, station, name):
     os.killpg(command.process.pid, getattr(signal, name))
     code, output = command.end()
     assert (code, output) == (130, "simlab: interrupted\n") or (code, output.endswith("interrupted\n")) == (1, True)
-    assert not any(child.is_running() for child in children)
+    # One that was just being started finds out by itself that nobody is there any more.
+    wait_until(lambda: not any(child.is_running() for child in children), "their end")
+    assert command.end()[1] == output
     assert list(command.temporary.iterdir()) == []
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_a_peer_lets_nobody_in(start, name):
+    """It takes the connections, and answers none of them."""
+    with socket.create_server((LOOPBACK, 0), backlog=200) as busy:
+        address = f"BUSY@{LOOPBACK}:{busy.getsockname()[1]}"
+        command = start("tiny", address, "--associations", "100", "--instances", "1000")
+        wait_until(lambda: len(psutil.Process(command.process.pid).net_connections()) > 50, "the connections")
+        os.kill(command.process.pid, getattr(signal, name))
+        began = time.monotonic()
+        assert command.end() == (130, "simlab: interrupted\n")
+        assert time.monotonic() - began < 5.0
 
 
 @posix
@@ -238,4 +256,5 @@ def test_nothing_but_the_table_is_said(start, station, processes):
     command = start("tiny", station.address, "--instances", "20", "--processes", str(processes))
     code, output = command.end()
     assert code == 0, output
-    assert set(rows(output)) == {"stored", "rate", "sending", "to the response", "our CPU", "prepared", "seed"}
+    told = {"stored", "rate", "sending", "associations", "to the response", "our CPU", "prepared", "seed"}
+    assert set(rows(output)) == told

@@ -54,13 +54,17 @@ def _rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         answers = {f"status {status}H": count for status, count in figures["statuses"].items() if status[0] not in "0B"}
         yield "not stored", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in (answers | lost).items())
     if figures["send_s"]:
-        yield "rate", f"{figures['instances_per_s']:.4g} instances/s, {figures['bytes_per_s'] / 1e6:.4g} MB/s"
+        yield "rate", f"{figures['instances_per_s']:.4g} instances/s, {format_size(round(figures['bytes_per_s']))}/s"
         yield "sending", f"{format_duration(figures['send_s'])} for {format_size(figures['bytes'])}"
+        around = {"established": figures["associate_s"], "released": figures["release_s"]}
+        told = " and ".join(f"{what} in {format_duration(seconds)}" for what, seconds in around.items())
+        yield "associations", f"{figures['associations']}, {told}; not part of the above"
     if figures["p50"] is not None:
-        waits = ", ".join(f"{name} {figures[name] * 1000:.3g} ms" for name in ("p50", "p95", "p99"))
+        waits = ", ".join(f"{name} {format_duration(figures[name])}" for name in ("p50", "p95", "p99"))
         yield "to the response", waits
     if figures["cpu_s_per_gb"] is not None:
-        yield "our CPU", f"{figures['cpu_s_per_gb']:.3g} s per GB"
+        seconds = figures["cpu_s_per_gb"]
+        yield "our CPU", f"{seconds:.3g} s per GB" if seconds < 1000 else f"{seconds:,.0f} s per GB"
     if figures["outstanding_requested"] != 1 and figures["outstanding_negotiated"] is not None:
         asked, agreed = ("any number" if figures[f"outstanding_{way}"] == 0 else figures[f"outstanding_{way}"]
                          for way in ("requested", "negotiated"))  # fmt: skip

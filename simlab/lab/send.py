@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from queue import Empty, Queue
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ import numpy as np
 
 from simlab.draws import Draws
 from simlab.errors import GroupError, UserError
-from simlab.lab.sender import STORED, Consignment, Files, Sender, Sent, Synthetic
+from simlab.lab.sender import AT_A_TIME, STORED, Consignment, Files, Sender, Sent, Synthetic
 from simlab.network.live.directory import Peer
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
 from simlab.network.live.sending.files import find_files, recognise
@@ -114,6 +115,8 @@ class Report:
             "associations": self.load.associations,
             "prepare_s": self.prepare_s,
             "prepare_cpu_s": self.prepare_cpu_s,
+            "associate_s": max((part.associate_s for part in parts), default=0.0),
+            "release_s": max((part.release_s for part in parts), default=0.0),
             "send_s": send_s,
             "requested": self.requested,
             "instances": self.stored,
@@ -154,6 +157,9 @@ def send(load: Load, progress: Progress, heeding: Heeding) -> Report:
         else:
             report, sources = _prepare_files(load, progress)
         report.prepare_s, report.prepare_cpu_s = time.perf_counter() - began, time.process_time() - cpu
+        if (load.associations or 0) > report.requested:
+            wanted = f"{load.associations} associations for {report.requested} instances"
+            raise UserError(f"{wanted}; expected at most one for each")
         consignments = _divide(report.load, sources)
         associations = sum(consignment.associations for consignment in consignments)
         report.load = replace(report.load, processes=len(consignments), associations=associations)
@@ -242,7 +248,7 @@ def _divide(load: Load, sources: Sequence[Synthetic | Files]) -> list[Consignmen
 
 def _send_here(consignment: Consignment, report: Report, progress: Progress, heeding: Heeding) -> None:
     raise_descriptor_limit()
-    sender = Sender(consignment)
+    sender = Sender(consignment, lambda number: progress("associating", number, consignment.associations))
     finished = threading.Event()
     with heeding() as stopped:
 
@@ -271,28 +277,34 @@ def _end(report: Report, progress: Progress, stopped: threading.Event) -> None:
 class _Process:
     """A process that sends, and what it has said."""
 
-    def __init__(self, consignment: Consignment) -> None:
+    def __init__(self) -> None:
         self.said: Queue[Any] = Queue()
         self.answered = 0
         self.sent: Sent | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._listening = threading.Thread(target=self._listen, name="sender", daemon=True)
+
+    def start(self, consignment: Consignment) -> None:
+        """Have it associate for a consignment."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "simlab.lab.sender_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,  # signals that are meant for all of us are the parent's to handle
         )
-        self._listening = threading.Thread(target=self._listen, name="sender", daemon=True)
         self._listening.start()
         self.tell(pickle.dumps(consignment))
 
     def tell(self, message: bytes) -> None:
         """Write to it; it may have gone already."""
+        assert self._process is not None
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.write(message)
             self._process.stdin.flush()
 
     def _listen(self) -> None:
+        assert self._process is not None
         assert self._process.stdout is not None
         with suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
@@ -304,10 +316,13 @@ class _Process:
         return self.said.get(timeout=timeout)
 
     def close(self) -> None:
-        """End it."""
+        """End it, if it was started."""
+        if self._process is None:
+            return
         self._process.kill()
         self._process.wait()
-        self._listening.join()
+        if self._listening.ident is not None:
+            self._listening.join()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with suppress(OSError):
@@ -320,10 +335,14 @@ def _send_in_processes(
     with ExitStack() as stack:
         processes = []
         for consignment in consignments:
-            processes.append(_Process(consignment))
-            stack.callback(processes[-1].close)
-        for process in processes:
-            _await_association(process, START_TIMEOUT + report.load.timeout)
+            process = _Process()
+            stack.callback(process.close)  # whenever we are interrupted
+            process.start(consignment)
+            processes.append(process)
+        for number, (process, consignment) in enumerate(zip(processes, consignments, strict=True), 1):
+            in_turn = ceil(consignment.associations / AT_A_TIME)
+            _await_association(process, START_TIMEOUT + in_turn * 2 * report.load.timeout)
+            progress("starting", number, len(processes))
         stopped = stack.enter_context(heeding())
         for process in processes:
             process.tell(b"g")

@@ -6,8 +6,9 @@ import gc
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from simlab.network.live.server import KeptInstance
 from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import NO_STATUS, StoreStatus, Trouble
 from simlab.studies.templates import StudyTemplate, synthetic_studies
+
+AT_A_TIME = 64
+"""Associations that are requested, or released, at a time: what takes them in one by one is not to be flooded."""
+
+LONGEST_RELEASE = 5.0
+"""Seconds for which a peer is waited for that does not answer a release; it has answered all else."""
 
 STORED = (StoreStatus.SUCCESS, StoreStatus.WARNING)
 """An instance that was answered in one of these ways has been stored."""
@@ -102,6 +109,10 @@ class Sent:
     """Seconds of processor time between the two."""
     window: int
     """Outstanding requests that the peer agreed to; 0 for any number."""
+    associate_s: float = 0.0
+    """Seconds before it, until all associations were established."""
+    release_s: float = 0.0
+    """Seconds after it, until they were released."""
     bytes: int = 0
     """Of all data sets that were stored."""
     latencies: list[float] = field(default_factory=list)
@@ -125,20 +136,25 @@ class Sent:
 class Sender:
     """Sends a consignment: associate, then :meth:`run` once."""
 
-    def __init__(self, consignment: Consignment) -> None:
-        """Associate.
+    def __init__(self, consignment: Consignment, established: Callable[[int], object] = lambda _: None) -> None:
+        """Associate; ``established`` is told how many associations there are.
 
-        Raises AssociationError if not all associations are established, UserError if the system has no room for them.
+        Raises AssociationError if one of them is not established, UserError if the system has no room for them.
         """
+        began = time.perf_counter()
         self._consignment = consignment
         self._outgoing = consignment.source.outgoing(consignment.associations)
         self._stopped = threading.Event()
         self._trains: list[Train] = []
+        self._requestors: list[Requestor] = []
+        refused: list[AssociationError] = []
         contexts = list(dict.fromkeys(consignment.source.pairs()))[:MAXIMUM_CONTEXTS]
 
-        def associate() -> Requestor | AssociationError:
+        def associate() -> None:
+            if refused:
+                return  # one that is missing is enough
             try:
-                return Requestor.open(
+                requestor = Requestor.open(
                     consignment.calling,
                     consignment.peer,
                     contexts_for(contexts),
@@ -146,17 +162,22 @@ class Sender:
                     outstanding=consignment.outstanding,
                 )
             except AssociationError as error:
-                return error
+                refused.append(error)
+            else:
+                self._requestors.append(requestor)
+                established(len(self._requestors))
 
+        wanted = consignment.associations
         try:
-            answers = at_once([associate] * consignment.associations)
+            at_once([associate] * wanted, AT_A_TIME)
         except OSError as full:
-            raise UserError(f"cannot open {consignment.associations} associations: {full.strerror or full}") from full
-        self._requestors = [answer for answer in answers if isinstance(answer, Requestor)]
-        for error in answers:
-            if isinstance(error, AssociationError):
-                self.close()
-                raise error
+            self.close(abort=True)
+            raise UserError(f"cannot open {wanted} associations: {full.strerror or full}") from full
+        if refused:
+            self.close(abort=True)
+            told = f" ({len(self._requestors)} of {wanted} associations were established)" if wanted > 1 else ""
+            raise AssociationError(refused[0].trouble, f"{refused[0].comment}{told}")
+        self._associate_s = time.perf_counter() - began
 
     @property
     def window(self) -> int:
@@ -200,12 +221,23 @@ class Sender:
             raise UserError(f"cannot read {error.filename}: {error.strerror or error}") from error
         finally:
             gc.enable()
-        sent = Sent(started, time.perf_counter(), time.process_time() - cpu, self.window)
-        for requestor, train in zip(self._requestors, self._trains, strict=True):
-            requestor.unhitch(train)
+        sent = Sent(started, time.perf_counter(), time.process_time() - cpu, self.window, self._associate_s)
+        pairs = list(zip(self._requestors, self._trains, strict=True))
+        at_once([partial(self._release, *pair) for pair in pairs], AT_A_TIME)
+        sent.release_s = time.perf_counter() - sent.finished
+        for _, train in pairs:
             _count(sent, train)
         sent.unsent = consignment.source.count - sent.answered - sent.in_doubt
         return sent
+
+    def _release(self, requestor: Requestor, train: Train) -> None:
+        """Close an association behind its train; who was told to stop waits for nobody."""
+        if self._stopped.is_set():
+            requestor.close(abort=True)
+            return
+        association = requestor.association
+        association.acse_timeout = min(association.acse_timeout, LONGEST_RELEASE)
+        requestor.unhitch(train)
 
     def close(self, *, abort: bool = False) -> None:
         """Release what is associated, or abort it, if it was not run to its end."""

@@ -40,7 +40,10 @@ def main() -> int:
             while rest:
                 rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
-    consignment = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    try:
+        consignment = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    except (EOFError, pickle.UnpicklingError):  # which was interrupted while it started us
+        return 1
     try:
         sender = Sender(consignment)
         say(sender.window)

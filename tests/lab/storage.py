@@ -18,15 +18,15 @@ ALL = (CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage)
 class Storage:
     """Answers with the status that ``decide(number)`` returns; instances are numbered from 1."""
 
-    def __init__(self, decide, classes):
+    def __init__(self, decide, classes, maximum_associations):
         self.received = []
         """(SOP Instance UID, data set), in the order in which they came."""
         self.associations = 0
         self._decide = decide
         self._lock = threading.Lock()
         entity = AE("STORAGE")
-        entity.maximum_associations = 100
         entity.require_called_aet = True
+        entity.maximum_associations = maximum_associations
         for sop_class in classes:
             entity.add_supported_context(sop_class, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ESTABLISHED, self._count), (evt.EVT_CONN_OPEN, close_all)]
@@ -83,9 +83,9 @@ def close_all(event):
 
 
 @contextmanager
-def storage(decide=lambda _: 0x0000, classes=ALL):
+def storage(decide=lambda _: 0x0000, classes=ALL, maximum_associations=100):
     """An AE that stores for as long as the block lasts. ``decide`` returns a status, or None to abort."""
-    listening = Storage(decide, classes)
+    listening = Storage(decide, classes, maximum_associations)
     try:
         yield listening
     finally:

@@ -27,7 +27,7 @@ FIGURES = {
     *("source", "corpus", "seed", "processes", "associations", "prepare_s", "prepare_cpu_s", "send_s", "requested"),
     *("instances", "warnings", "failures", "refused", "in_doubt", "unsent", "statuses", "skipped_files", "bytes"),
     *("instances_per_s", "bytes_per_s", "cpu_s", "cpu_s_per_gb", "p50", "p95", "p99", "outstanding_requested"),
-    *("outstanding_negotiated", "troubles"),
+    *("outstanding_negotiated", "associate_s", "release_s", "troubles"),
 }
 NOTHING = 0, 0, 0
 
@@ -354,7 +354,8 @@ def test_nobody_listens(processes):
 def test_a_title_that_the_peer_does_not_know(station):
     _, figures = sent("tiny", Peer("storage", "ANOTHER", LOOPBACK, station.port), associations=3)
     assert figures["unsent"] == 100
-    assert figures["troubles"] == ["association rejected: 1/1/7 Called AE title not recognised"]
+    rejected = "association rejected: 1/1/7 Called AE title not recognised"
+    assert figures["troubles"] == [f"{rejected} (0 of 3 associations were established)"]
 
 
 def test_a_sop_class_that_the_peer_does_not_take(tmp_path):

@@ -10,8 +10,10 @@ import logging
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -135,7 +137,7 @@ class Requestor:
         if not association.is_established:
             waited = time.perf_counter() - asked
             association.kill()
-            raise _refusal(association, peer, connected=connected.is_set(), timed_out=waited >= timeout)
+            raise _refusal(association, peer, connected=connected.is_set(), waited=waited)
         return cls(association)
 
     def __enter__(self) -> Self:
@@ -265,12 +267,32 @@ def hand_back(association: ThreadlessAssociation, train: Train) -> None:
         association.abort()
 
 
-def at_once(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """Do things side by side, on a thread each; the results in order. An exception in one is raised at the end."""
+def at_once(tasks: Sequence[Callable[[], T]], most: int | None = None) -> list[T]:
+    """Do things side by side, ``most`` of them at a time; the results in order.
+
+    An exception in one is raised at the end. Who is interrupted waits for none that has begun, and begins no more.
+    """
     if len(tasks) == 1:
         return [tasks[0]()]
-    with ThreadPoolExecutor(len(tasks) or 1, "at-once") as pool:
-        return [future.result() for future in [pool.submit(task) for task in tasks]]
+    answers = [Future[T]() for _ in tasks]
+    left = deque(zip(answers, tasks, strict=True))
+
+    def work() -> None:
+        while left:
+            with suppress(IndexError):  # another thread has taken the last one
+                answer, task = left.popleft()
+                try:
+                    answer.set_result(task())
+                except BaseException as error:  # noqa: BLE001 -- raised where the result is asked for
+                    answer.set_exception(error)
+
+    for _ in range(min(len(tasks), most or len(tasks))):
+        threading.Thread(target=work, name="at-once", daemon=True).start()
+    try:
+        wait(answers)
+    finally:
+        left.clear()
+    return [answer.result() for answer in answers]
 
 
 def missing_response(association: ThreadlessAssociation) -> AssociationError:
@@ -282,16 +304,19 @@ def missing_response(association: ThreadlessAssociation) -> AssociationError:
     return AssociationError(Trouble.ABORTED)
 
 
-def _refusal(association: Association, peer: Peer, *, connected: bool, timed_out: bool) -> AssociationError:
+def _refusal(association: Association, peer: Peer, *, connected: bool, waited: float) -> AssociationError:
     """Why an association was not established."""
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = f"{answer.result}/{answer.result_source}/{answer.diagnostic} {answer.reason_str}"
         return AssociationError(Trouble.REJECTED, reason)
+    patience = association.ae.connection_timeout
+    if not connected and waited >= patience:
+        return AssociationError(Trouble.UNREACHABLE, f"{peer.host}:{peer.port} takes no connection in {patience:g} s")
     if not connected:
         return AssociationError(Trouble.UNREACHABLE, f"nothing listens at {peer.host}:{peer.port}")
     if association.rejected_contexts and not association.accepted_contexts:
         return AssociationError(Trouble.NO_CONTEXT, "every presentation context was rejected")
-    if timed_out:
+    if waited >= association.acse_timeout:
         return AssociationError(Trouble.TIMEOUT, "no answer to the association request")
     return AssociationError(Trouble.ABORTED, "during negotiation")
