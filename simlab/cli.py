@@ -40,7 +40,7 @@ def make_parser() -> Parser:
         prog="simlab",
         description="A network lab for DICOM: a department of real AEs on one laptop, wired by one topology file.",
         epilog="Exit codes: 0 all well; 1 an expectation failed, something was lost, nobody answered, or the run was "
-        "cut short; 2 a mistake in what you wrote.",
+        "cut short; 2 a mistake in what you wrote; 130 interrupted, before there was a run or in a series of them.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"simlab {__version__}", help="print the version")

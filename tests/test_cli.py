@@ -175,8 +175,14 @@ def test_a_mistake_through_the_real_command(start, arguments):
         (["generate", "ct-head"], "the following arguments are required: --out"),
         (["generate", "ct-head", "--out", f"{CLINIC}/x"], f"cannot write to {CLINIC}/x"),
         (["echo", "ORTHANC"], 'cannot read the address "ORTHANC": expected AET@host:port'),
-        (["echo", "ORTHANC@localhost:65536"], 'cannot read the address "ORTHANC@localhost:65536"'),
-        (["echo", "A_TITLE_TOO_LONG_@localhost:104"], "cannot read the address"),
+        (
+            ["echo", "ORTHANC@localhost:65536"],
+            'cannot read the address "ORTHANC@localhost:65536": expected a port from 1 to 65535, not 65536',
+        ),
+        (
+            ["echo", "A_TITLE_TOO_LONG_@localhost:104"],
+            'cannot read the address "A_TITLE_TOO_LONG_@localhost:104": expected an AE title of 1 to 16 printable',
+        ),
         (["echo", "A@localhost:104", "--calling", "A_TITLE_TOO_LONG_"], "argument --calling: "),
         (["echo", "A@localhost:104", "--timeout", "0 s"], 'argument --timeout: "0 s" is no time at all'),
     ],

@@ -25,6 +25,8 @@ DAY = 86_400.0
 YEAR = 365.0
 HORIZON = 50 * YEAR
 """Days that are looked ahead."""
+HOURLY = 14.0
+"""Days of a run up to which it is looked at by the hour: scanners rest at night."""
 RECENT = 28.0
 """Days at the end of a run, in whole weeks if there are any, whose volume goes on."""
 
@@ -73,7 +75,8 @@ def stocks(run: Run) -> list[Stock]:
     """What each archive holds, day by day, from the epoch to the horizon."""
     moved, topology = stores(run), run.topology
     until = topology.duration * topology.compress / DAY
-    days = np.union1d(np.arange(0.0, max(HORIZON, until) + 1), [until])
+    hours = np.arange(0.0, until * 24) / 24 if until <= HOURLY else []
+    days = np.union1d(np.arange(0.0, max(HORIZON, until) + 1), [*hours, until])
     found = []
     for archive, tier, capacity in limits(topology):
         ours = moved[moved["peer"] == archive]

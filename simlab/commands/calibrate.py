@@ -25,10 +25,15 @@ def calibrate(topology: Path, *, node: str | None, out: Path, time: float) -> in
         def watch(what: str, done: float, total: float) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
-        calibration = run_calibration(topology, node=node, time=time, out=out, watch=watch)
+        calibration = run_calibration(topology, node=node, time=time, watch=watch)
     console.print(calibration_tables(calibration))
-    if calibration.nodes:
-        say(f"calibration: {out}")
     if not calibration.measured.complete:
+        if calibration.nodes:  # it is better than nothing, but not than an earlier one that is complete
+            out = out.with_name(f"{out.stem}.interrupted{out.suffix}")
+            calibration.save(out)
+            say(f"what there was time for: {out}")
         return INTERRUPTED
+    if calibration.nodes:
+        calibration.save(out)
+        say(f"calibration: {out}")
     return OK if calibration.points else NOT_WELL

@@ -21,7 +21,12 @@ def check_ae_title(text: str) -> str:
 
 def parse_address(text: str) -> Peer:
     """Read ``AET@host:port``. Raises UserError."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None or not 1 <= int(found["port"]) <= 65535:
-        raise UserError(f'cannot read the address "{text}": expected AET@host:port, such as ORTHANC@localhost:4242')
+    cannot, found = f'cannot read the address "{text}"', _ADDRESS.fullmatch(text)
+    if found is None:
+        title, sign, _ = text.partition("@")
+        if sign and re.fullmatch(_TITLE, title) is None:
+            raise UserError(f"{cannot}: expected an AE title of 1 to 16 printable ASCII characters, no backslash")
+        raise UserError(f"{cannot}: expected AET@host:port, such as ORTHANC@localhost:4242")
+    if not 1 <= int(found["port"]) <= 65535:
+        raise UserError(f"{cannot}: expected a port from 1 to 65535, not {found['port']}")
     return Peer(found["title"], found["title"], found["host"].strip("[]"), int(found["port"]))

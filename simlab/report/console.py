@@ -74,7 +74,9 @@ def _operations(run: Run) -> Table:
 
 def _links(run: Run) -> Table:
     """What passed each link in each direction."""
-    table = _table(("link", "from", "to"), ("connections", "payload", "utilisation", "dropped", "outages", "resets"))
+    table = _table(
+        ("link", "from", "to"), ("connections", "payload", "utilisation", "dropped segments", "outages", "resets")
+    )
     for row in run.links.to_dict("records"):
         resets = Text(f"{row['resets']:,}", style="bold red" if row["resets"] else "")
         table.add_row(

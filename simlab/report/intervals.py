@@ -79,10 +79,17 @@ def heading(factor: str) -> str:
     return f"{owner}\n{field.replace('_', ' ')}" if owner else field
 
 
-def verdict(difference: Interval, better: int) -> str:
-    """``better``, ``worse``, ``more``, ``less``, or nothing where the interval holds 0."""
+NOTICED = 0.01
+"""A change by less than this share of what is today is nothing that anybody would notice."""
+
+
+def verdict(difference: Interval, better: int, today: float = 0.0) -> str:
+    """``better``, ``worse``, ``more``, ``less``; nothing where the interval holds 0, or nobody would notice.
+
+    ``today`` is the mean of the base case.
+    """
     sign = (difference.low > 0) - (difference.high < 0)
-    if not sign:
+    if not sign or abs(difference.mean) < NOTICED * abs(today):
         return ""
     if not better:
         return "more" if sign > 0 else "less"

@@ -30,7 +30,8 @@ def plan_tables(replications: Replications, names: Sequence[str] = ()) -> Group:
             rows = summary[summary["measure"] == measure.name].to_dict("records")
             parts += [Text(), Text(measure.about, style="bold"), _told(measure, rows, replications.labels)]
         if (replications.runs["cell"] != BASE).any():
-            told = "better, worse, more, less: the interval of the difference excludes 0; dim: it may be chance"
+            told = "better, worse, more, less: the interval of the difference excludes 0; dim: it may be chance, or is less"
+            told += " than 1 %"
             parts += [Text(), Text(told, style="dim")]
         failed = replications.runs[replications.runs["verdict"] != "passed"]
         if len(failed):
@@ -72,7 +73,7 @@ def _table(measure: Measure, rows: Sequence[Mapping[Any, Any]], factors: Sequenc
     scale, smaller = Scale.of(measure.unit, means), Scale.of(measure.unit, differences)
     for row, mean, difference in zip(rows, means, differences, strict=True):
         base = row["cell"] == BASE
-        word = verdict(difference, measure.better)
+        word = verdict(difference, measure.better, means[0].mean)
         table.add_row(
             "base" if base else str(row["cell"]),
             *(Text(str(row[factor])) for factor in factors),

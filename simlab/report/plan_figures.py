@@ -77,9 +77,11 @@ def _rows(replications: Replications, name: str) -> list[dict[str, Any]]:
     summary = replications.summary
     better = replications.measure(name).better
     rows: list[dict[str, Any]] = []
-    for row in summary[summary["measure"] == name].to_dict("records"):
+    found = summary[summary["measure"] == name].to_dict("records")
+    for row in found:
         change = interval_in(row, "difference")
-        more = {"interval": interval_in(row), "change": change, "word": verdict(change, better)}
+        word = verdict(change, better, interval_in(found[0]).mean)
+        more = {"interval": interval_in(row), "change": change, "word": word}
         rows.append({str(column): value for column, value in row.items()} | more)
     return rows
 

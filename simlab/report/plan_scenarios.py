@@ -42,9 +42,6 @@ WORDS = {
 }
 """How a change is called, up and down; for other units, more and less."""
 
-NOTICED = 0.01
-"""A change by less than this share of what is today is nothing that anybody would notice."""
-
 ROW, PANEL_WIDTH, NAME_WIDTH = 0.62, 3.0, 24
 """Inches of a what-if, inches of a question, and characters of a name on one line."""
 CHARACTERS = 15
@@ -147,8 +144,7 @@ def _question(replications: Replications, name: str) -> Question:
     rows: list[Mapping[str, Any]] = []
     for row in found:
         change = interval_in(row, "difference")
-        matters = abs(change.mean) >= NOTICED * abs(today.mean)
-        word = verdict(change, measure.better) if row["cell"] != BASE and matters else ""
+        word = "" if row["cell"] == BASE else verdict(change, measure.better, today.mean)
         rows.append(
             {
                 **{str(key): value for key, value in row.items()},

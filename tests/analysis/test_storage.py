@@ -39,6 +39,13 @@ def test_bytes_count_once_they_are_stored_and_go_on_after_the_run():
     assert isnan(stock.full)
 
 
+def test_a_few_days_are_told_by_the_hour():
+    (stock,) = stocks(run(days=2))
+    held = dict(zip(stock.days, stock.held, strict=True))
+    assert [held[hour / 24] for hour in (0, 11, 12, 24, 35, 36, 48)] == [0, 0, 1e9, 1e9, 1e9, 2e9, 2e9]
+    assert stocks(run(days=2, capacity=15 * 10**8))[0].full == 1.5
+
+
 @pytest.mark.parametrize(("capacity", "full", "foretold"), [(20.5e9, 21, False), (100.5e9, 101, True)])
 def test_the_day_on_which_it_is_full(capacity, full, foretold):
     (stock,) = stocks(run(capacity=int(capacity)))

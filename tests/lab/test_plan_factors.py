@@ -115,6 +115,7 @@ def test_a_mistake_is_told_in_one_line(far, vary, message):
         ({"workers": 0}, "workers 0: expected 1 at least"),
         ({"warm_up": "1 h"}, "warm-up 1 h: expected less than the whole run of 4 s"),
         ({"sla": "read"}, 'service level "read": expected one such as'),
+        ({"sla": "read < 1"}, 'service level "read < 1": expected a duration such as "20 ms", not "1"'),
         ({"sla": ["read < 1 h", "read < 60 min"]}, "a service level is asked for twice"),
         ({"measure": "to_raed_p95"}, 'unknown measure "to_raed_p95"; did you mean "to_read_p95"?'),
         ({"until": "soon"}, "duration: expected a duration"),

@@ -59,6 +59,7 @@ def test_which_crossovers_there_are():
         ("--backend tun --congestion ideal", 'congestion: "ideal"; expected cubic or reno with backend tun'),
         ("--window 0B", 'argument --window: "0B" is no size at all'),
         ("--to nobody", 'cannot read the address "nobody": expected AET@host:port'),
+        ("--to X@127.0.0.1:1 --instances 1", "X@127.0.0.1:1 takes no connection: Connection refused"),
         ("--to archive --syntax deflated", "deflated data sets cannot be given new UIDs"),
         ("--out pyproject.toml", "cannot write to pyproject.toml: it is a file; expected a folder"),
         ("--syntax explicit,jpeg --protocol ct-head --instances 1", "ct-head in jpeg: JPEGBaseline8Bit takes"),

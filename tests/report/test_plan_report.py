@@ -107,6 +107,11 @@ def test_a_word_only_where_the_interval_excludes_zero(low, high, better, word):
     assert verdict(Interval((low + high) / 2, low, high), better) == word
 
 
+@pytest.mark.parametrize(("today", "word"), [(149.0, "worse"), (151.0, ""), (-151.0, ""), (0.0, "worse")])
+def test_no_word_for_what_nobody_would_notice(today, word):
+    assert verdict(Interval(1.5, 1.0, 2.0), -1, today) == word
+
+
 # ---- the terminal
 
 

@@ -123,7 +123,8 @@ class PlanResult:
             raise UserError("there is no archive; expected one whose storage could be drawn")
         full = self._full(cell)
         means = [replace(stock, full=full[stock.name].mean / DAY) for stock in stocks]
-        about = "The curve is that of the first run; the day is the mean of all."
+        limited = any(stock.capacity is not None for stock in stocks)
+        about = "The curve is that of the first run" + ("; the day is the mean of all." if limited else ".")
         return draw_storage(means, self.design.base.epoch, full, about)
 
     def _full(self, cell: int) -> dict[str, Interval]:

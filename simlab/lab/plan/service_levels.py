@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simlab.analysis.service_level import ServiceLevel
-from simlab.errors import UserError
+from simlab.errors import UnitError, UserError
 from simlab.records import MILESTONES
 from simlab.units import parse_threshold
 from simlab.wording import advice, shown
@@ -31,7 +31,10 @@ def read_service_level(text: str) -> ServiceLevel:
             raise UserError(f"{about}: unknown milestone {shown(name)}; {advice(name, _REACHABLE)}")
     if _REACHABLE.index(start) >= _REACHABLE.index(end):
         raise UserError(f"{about}: {end} does not come after {start}")
-    threshold = parse_threshold(text[place:])
+    try:
+        threshold = parse_threshold(text[place:])
+    except UnitError as error:
+        raise UserError(f"{about}: {error}") from error
     if threshold.operator not in ("<", "<="):
         raise UserError(f"{about}: that is no upper bound; {_EXPECTED}")
     return ServiceLevel(start, end, threshold)

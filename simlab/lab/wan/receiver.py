@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import socket
 import subprocess
 import sys
 import threading
@@ -14,11 +15,12 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from simlab.errors import GroupError
+from simlab.errors import GroupError, UserError
 from simlab.lab.addresses import parse_address
 from simlab.lab.lab import Lab
 from simlab.lab.wan.receiver_process import AE_TITLE, LOOPBACK
 from simlab.network.live.directory import Peer
+from simlab.network.live.sending.association import CONNECTION_TIMEOUT
 
 _BOUND = 60.0
 """Seconds that it gets to start, and to answer: a cold start imports a lot."""
@@ -37,7 +39,10 @@ nodes:
 
 @contextmanager
 def receiver(to: str) -> Iterator[Peer]:
-    """Whoever is to receive, for as long as the block lasts: started here, or an AE that is there (AET@HOST:PORT)."""
+    """Whoever is to receive, for as long as the block lasts: started here, or an AE that is there (AET@HOST:PORT).
+
+    Raises UserError for one that is not.
+    """
     if to == DISCARD:
         with ReceiverProcess() as process:
             yield process.peer
@@ -49,7 +54,14 @@ def receiver(to: str) -> Iterator[Peer]:
             with Lab.load(file).up() as network:
                 yield network.peers[ARCHIVE]
     else:
-        yield parse_address(to)
+        peer = parse_address(to)
+        try:  # behind a relay it would only seem to hang up
+            socket.create_connection((peer.host, peer.port), CONNECTION_TIMEOUT).close()
+        except TimeoutError:
+            raise UserError(f"{to} takes no connection in {CONNECTION_TIMEOUT:g} s") from None
+        except OSError as error:
+            raise UserError(f"{to} takes no connection: {error.strerror or error}") from error
+        yield peer
 
 
 class Counted(NamedTuple):
