@@ -228,6 +228,8 @@ def _row(key: tuple[Subject, str], live: Sequence[float], virtual: float) -> dic
 
 
 def _agrees(statistic: str, live: Sequence[float], virtual: float, ratio: float, low: float, high: float) -> bool:
+    if any(map(isnan, (virtual, *live))):
+        return False
     if TOLERANCES[statistic] == 0.0:
         return min(live) <= virtual <= max(live)
     return low <= ratio <= high

@@ -139,14 +139,15 @@ def _lines(run: Run, window: Window) -> dict[str, float]:
 
 
 def _readers(run: Run, window: Window) -> dict[str, float]:
-    """Somebody reads from the retrieval of a study to the milestone ``read``."""
+    """Somebody reads from the retrieval of a study to the milestone ``read``, or until that has failed."""
     told = {}
     moves = run.records[run.records["operation"] == "C-MOVE"]
     for name, spec in run.topology.nodes.items():
         if spec.kind == "workstation":
             begun = moves[moves["node"] == name].groupby("study")["started"].min()
-            read = run.studies["read"].reindex(begun.index)
-            told[f"readers {name}"] = _busiest(run, window, begun, read, 1.0 / getattr(spec, "people", 1))
+            studies = run.studies.reindex(begun.index)
+            over = studies["read"].fillna(studies["failed"])
+            told[f"readers {name}"] = _busiest(run, window, begun, over, 1.0 / getattr(spec, "people", 1))
     return told
 
 
@@ -296,9 +297,9 @@ def capacity_table(judged: Mapping[float, Sequence[Judgement]]) -> pd.DataFrame:
 
 
 def telling(table: pd.DataFrame) -> list[str]:
-    """The requirements of which a run, or a study, missed something at any growth; all if none did."""
+    """The requirements of which a run, or a study, missed something at any growth, or may have; all if none did."""
     names = list(dict.fromkeys(table["requirement"]))
-    missed = set(table.loc[table["share"] < 1, "requirement"])
+    missed = set(table.loc[(table["share"] < 1) | (table["state"] != State.MEETS.value), "requirement"])
     return [name for name in names if name in missed] or names
 
 
@@ -315,5 +316,6 @@ def first_to_give(judged: Mapping[float, Sequence[Judgement]], bracket: Bracket)
 
 def mean_of(rows: Mapping[tuple[float, int], Mapping[str, Any]], what: str) -> pd.DataFrame:
     """The means over the runs of what :func:`gauge` told, ``loads`` or ``stages``: a row per growth."""
-    frame = pd.DataFrame([{"growth": growth, **row[what]} for (growth, _), row in rows.items()])
+    # In an order that does not depend on which run was over first, for sums of floats do.
+    frame = pd.DataFrame([{"growth": growth, **rows[growth, seed][what]} for growth, seed in sorted(rows)])
     return frame.groupby("growth", as_index=False).mean() if len(frame) else frame

@@ -210,7 +210,8 @@ def study_time(path: Path, work: Work, way: Way) -> StudyTime:
     # Together, the associations begin with as many windows, and wait for one another once.
     together = Path(path.rtt, path.bandwidth, max(path.window, 1.0) * way.associations)
     link = send_time(together, work.instances * size, way.associations * INITIAL_WINDOW) + once - crossing + encode
-    chain += (way.associations - 1) * crossing
+    others = min(way.associations, work.instances) - 1  # that have something to send
+    chain += others * crossing
     threads = way.encoders if way.mode is EncodeMode.PIPELINED else way.associations
     encoding = work.instances * beside / threads + once
     first = 0.0
@@ -218,7 +219,7 @@ def study_time(path: Path, work: Work, way: Way) -> StudyTime:
         associating = work.setup + (ROUND_TRIPS - 1) * path.rtt
         encoding -= associating
         first = max(0.0, work.encoding.encode - associating)
-    wire += (way.associations - 1) * crossing + max(0.0, link - chain)
+    wire += others * crossing + max(0.0, link - chain)
     codec += max(first, encoding - max(chain, link))
     return StudyTime(start + slow_start, round_trips, wire, codec, server)
 

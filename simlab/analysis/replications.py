@@ -153,7 +153,8 @@ def cautions(replications: Replications) -> list[str]:
     told += _unsettled(runs)
     if len(runs) and runs["studies"].min() < FEW:
         fewest = int(runs["studies"].min())
-        told.append(f"The smallest run counts {fewest} studies: its 99th percentile is little more than the slowest.")
+        means = "its 99th percentile is little more than the slowest" if fewest else "it has nothing to say"
+        told.append(f"The smallest run counts {fewest} studies: {means}.")
     return told
 
 

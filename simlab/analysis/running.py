@@ -51,6 +51,8 @@ class Running:
         self._times: defaultdict[str, Counter[int]] = defaultdict(Counter)
         """Of studies, by bin."""
         self._goals: Counter[tuple[bool, ...]] = Counter()
+        self._reached = [False] * len(GOALS)
+        """Which of the goals any study has reached, failed or not."""
         """How many studies have reached which of the goals."""
         self._failed = 0
 
@@ -112,6 +114,7 @@ class Running:
             self._times[str(name)].update(bins_of(seconds.dropna().to_numpy()).tolist())
         failed = table["failed"].notna()
         self._failed += int(failed.sum())
+        self._reached = [was or bool(table[goal].notna().any()) for was, goal in zip(self._reached, GOALS, strict=True)]
         self._goals.update(table.loc[~failed, list(GOALS)].notna().itertuples(index=False, name=None))
 
     # ---- what it came to
@@ -146,11 +149,10 @@ class Running:
     @property
     def complete(self) -> int:
         """How many have reached every goal that any study has reached."""
-        wanted = [any(column) for column in zip(*self._goals, strict=True)]
         return sum(
             count
             for reached, count in self._goals.items()
-            if any(wanted) and all(has for has, must in zip(reached, wanted, strict=True) if must)
+            if any(self._reached) and all(has for has, must in zip(reached, self._reached, strict=True) if must)
         )
 
 

@@ -75,7 +75,7 @@ def stocks(run: Run) -> list[Stock]:
     """What each archive holds, day by day, from the epoch to the horizon."""
     moved, topology = stores(run), run.topology
     until = topology.duration * topology.compress / DAY
-    hours = np.arange(0.0, until * 24) / 24 if until <= HOURLY else []
+    hours = np.arange(0.0, (until if until <= HOURLY else 0.0) * 24) / 24
     days = np.union1d(np.arange(0.0, max(HORIZON, until) + 1), [*hours, until])
     found = []
     for archive, tier, capacity in limits(topology):

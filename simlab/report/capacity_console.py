@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simlab.analysis.capacity import STAGES, TODAY, Bracket, Judgement, State, first_to_give, telling
+from simlab.report.intervals import NOT_MEASURED
 from simlab.units import format_duration
 
 BUSIEST = 3
@@ -55,9 +56,8 @@ def verdict_sentences(
 
 def _how_far(bracket: Bracket) -> str:
     if bracket.meets is None:
-        return (
-            f"Nothing that was tried meets everything, down to {growth_word(bracket.fails or TODAY)} of today's demand."
-        )
+        least = 100 * (bracket.fails or TODAY)
+        return f"Nothing that was tried meets everything, down to {least:.3g} % of today's demand."
     if bracket.fails is None:
         return f"Everything is met up to {growth_word(bracket.meets)}, the furthest that was tried."
     return f"Everything is met at {growth_word(bracket.meets)}, and not at {growth_word(bracket.fails)}."
@@ -112,7 +112,7 @@ def _table(table: pd.DataFrame) -> Table:
             growth_word(row["growth"]) if first else "",
             str(row["runs"]) if first else "",
             Text(row["requirement"]),
-            f"{100 * row['share']:.1f} [{low:.1f}, {high:.1f}] %",
+            f"{100 * row['share']:.1f} [{low:.1f}, {high:.1f}] %" if isfinite(row["share"]) else NOT_MEASURED,
             Text(row["state"], style=STYLES[row["state"]]),
         )
     return shown

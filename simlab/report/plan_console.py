@@ -30,8 +30,10 @@ def plan_tables(replications: Replications, names: Sequence[str] = ()) -> Group:
             rows = summary[summary["measure"] == measure.name].to_dict("records")
             parts += [Text(), Text(measure.about, style="bold"), _told(measure, rows, replications.labels)]
         if (replications.runs["cell"] != BASE).any():
-            told = "better, worse, more, less: the interval of the difference excludes 0; dim: it may be chance, or is less"
-            told += " than 1 %"
+            told = (
+                "better, worse, more, less: the interval of the difference excludes 0; "
+                "dim: it may be chance, or is less than 1 %"
+            )
             parts += [Text(), Text(told, style="dim")]
         failed = replications.runs[replications.runs["verdict"] != "passed"]
         if len(failed):

@@ -48,8 +48,13 @@ def finding(stocks: Sequence[Stock], epoch: datetime) -> str:
     return f"{first.name[:1].upper()}{first.name[1:]} is full on {_date(epoch, first.full)}{foretold}"
 
 
-def sentences(stocks: Sequence[Stock], epoch: datetime, full: Mapping[str, Interval]) -> list[str]:
-    """A sentence for each stock that has a capacity: when it is full, over all runs, and whether that is foretold."""
+def sentences(
+    stocks: Sequence[Stock], epoch: datetime, full: Mapping[str, Interval], runs: Mapping[str, tuple[int, int]]
+) -> list[str]:
+    """A sentence for each stock that has a capacity: when it is full, and whether that is foretold.
+
+    ``runs`` tells in how many runs it is, of how many; the day is the mean over those.
+    """
     told = []
     for stock in stocks:
         day = full[stock.name].mean / DAY
@@ -62,7 +67,9 @@ def sentences(stocks: Sequence[Stock], epoch: datetime, full: Mapping[str, Inter
         between = _between(epoch, full[stock.name])
         days = f"{recent(stock.until):.3g} d"
         foretold = f"; foretold from the last {days}, since runs end before" if day > stock.until else ""
-        told.append(f"{name} ({capacity}) is full on {_date(epoch, day)}{between and f' ({between})'}{foretold}.")
+        some, of = runs[stock.name]
+        only = f" in {some} of {of} runs, and not within fifty years in the others" if some < of else ""
+        told.append(f"{name} ({capacity}) is full on {_date(epoch, day)}{between and f' ({between})'}{only}{foretold}.")
     return told
 
 

@@ -10,6 +10,7 @@ from simlab.analysis.agreement import (
     AGREEMENT_COLUMNS,
     INSTANCE,
     Subject,
+    _agrees,
     agreement_table,
     bounds,
     figures,
@@ -192,3 +193,11 @@ def test_links_nodes_and_the_makespan_are_told(run):
     assert found[Subject("link", "north to main"), "busy"] == 0.08
     assert 0 < found[Subject("storing at", "archive"), "busy"] < 1
     assert found[Subject("makespan"), "seconds"] == run.elapsed
+
+
+@pytest.mark.parametrize("live", [[1.0, nan], [nan, 1.0], [1.0, nan, 1.0]])
+def test_what_is_missing_in_any_run_does_not_agree(live):
+    assert not _agrees("count", live, 1.0, 1.0, 0.9, 1.1)
+    assert not _agrees("p50", live, 1.0, 1.0, 0.9, 1.1)
+    assert _agrees("count", [1.0, 2.0], 1.0, 1.0, 0.9, 1.1)
+    assert not _agrees("count", [1.0, 2.0], nan, 1.0, 0.9, 1.1)

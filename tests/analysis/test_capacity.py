@@ -157,6 +157,10 @@ def test_the_table_is_tidy():
     assert table["state"].tolist() == ["meets"] * 3 + ["fails", "meets", "meets"]
     assert telling(table) == ["read < 1 h at least 90 %"]
     assert telling(table[table["growth"] == 1.0]) == ["read < 1 h at least 90 %", FINISHED, KEPT]
+    unknown = table[table["growth"] == 1.0].assign(
+        share=[float("nan"), 1.0, 1.0], state=["too close to call", "meets", "meets"]
+    )
+    assert telling(unknown) == ["read < 1 h at least 90 %"]
 
 
 def test_words():

@@ -75,6 +75,12 @@ def test_one_association_by_hand():
     assert told.setup == pytest.approx(0.004 + 3 * 0.05 + slow_start)
 
 
+def test_associations_without_instances_take_no_time():
+    path, work = Path(0.05, 1 * MEGABIT), Work(10, Encoding(100_000, 0.0), 0.001, 0.004)
+    totals = [study_time(path, work, Way(associations=number)).total for number in (10, 11, 32)]
+    assert totals[1:] == pytest.approx(totals[:1] * 2)
+
+
 @given(paths, sizes, st.floats(1e4, 1e8))
 def test_nothing_is_faster_than_the_line(path, size, window):
     assert send_time(path, size, window) >= size / path.rate * (1 - 1e-9)

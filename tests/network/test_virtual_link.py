@@ -146,6 +146,15 @@ def test_without_a_line_only_round_trips_and_work_take_time(env, traffic):
     assert train(4, 0)[-1] - 3.75 == pytest.approx(4 * 0.25), "with any number outstanding only the work is left"
 
 
+@pytest.mark.parametrize("outstanding", [1, 4, 0])
+def test_a_line_that_holds_nobody_up_is_busy_all_the_same(env, traffic, outstanding):
+    line = SharedLine(env, 12.5e6)
+    path = path_between(env, 0.0, line, serving=0.25)
+    env.run(until=env.process(send_train(env, traffic, path, Freight(100_000, outstanding), 8)))
+    assert line.busy == pytest.approx(line.wire / 12.5e6)
+    assert path.target.busy == pytest.approx(8 * 0.25)
+
+
 def test_trains_over_two_lines_meet_at_the_archive(env, traffic):
     """They share nothing else, and slow each other down all the same; whoever meets nobody is not slowed down."""
     archive = path_between(env, 0.0, serving=0.010).target

@@ -157,10 +157,15 @@ def test_storage_in_sentences():
     unlimited = {"archive tape": Interval(nan, nan, nan)}
     stocks = [stock(full=790.0), stock("online", full=nan), stock("tape", capacity=None, full=nan)]
     day = "7 March 2028 (95 %: 14 February 2028 to 27 March 2028)"
-    assert sentences(stocks, EPOCH, known | unlimited) == [
+    runs = dict.fromkeys(("archive", "archive online", "archive tape"), (5, 5))
+    assert sentences(stocks, EPOCH, known | unlimited, runs) == [
         f"Archive (60 TB) is full on {day}; foretold from the last 28 d, since runs end before.",
         "Archive online (60 TB) is not full within fifty years.",
     ]
+    assert sentences(stocks, EPOCH, known | unlimited, runs | {"archive": (1, 5)})[0] == (
+        f"Archive (60 TB) is full on {day} in 1 of 5 runs, and not within fifty years in the others; foretold from the last "
+        "28 d, since runs end before."
+    )
     once = {"archive": Interval(100 * 86_400.0, -inf, inf)}
     assert sentences([stock(full=100.0)], EPOCH, once) == ["Archive (60 TB) is full on 15 April 2026."]
 

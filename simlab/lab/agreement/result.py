@@ -77,8 +77,8 @@ class AgreementResult:
 
     @property
     def ok(self) -> bool:
-        """Everything was run, and what is judged agrees."""
-        return self.finished and bool(self.judged["agrees"].all())
+        """Everything was run, something could be judged, and all of that agrees."""
+        return self.finished and len(self.judged) > 0 and bool(self.judged["agrees"].all())
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -68,7 +68,9 @@ class PlanResult:
         """The same for reports."""
         about = self.design.sentences()
         if BASE in self.profiles:
-            about += tuple(sentences(self.profiles[BASE].stocks, self.design.base.epoch, self._full(BASE)))
+            stocks, runs = self.profiles[BASE].stocks, self.table[self.table["cell"] == BASE]
+            fills = {stock.name: (int(runs[f"full {stock.name}"].notna().sum()), len(runs)) for stock in stocks}
+            about += tuple(sentences(stocks, self.design.base.epoch, self._full(BASE), fills))
         return Replications(self.table, self.design.names, self.design.measures, about, finished=self.finished)
 
     @property
@@ -124,7 +126,9 @@ class PlanResult:
         full = self._full(cell)
         means = [replace(stock, full=full[stock.name].mean / DAY) for stock in stocks]
         limited = any(stock.capacity is not None for stock in stocks)
-        about = "The curve is that of the first run" + ("; the day is the mean of all." if limited else ".")
+        about = "The curve is that of the first run" + (
+            "; the day is the mean of all that fill it." if limited else "."
+        )
         return draw_storage(means, self.design.base.epoch, full, about)
 
     def _full(self, cell: int) -> dict[str, Interval]:

@@ -167,11 +167,13 @@ class Found:
         self._found: list[Crossover] = []
         if self._path is not None and self._path.exists():
             text = self._path.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]
             try:
-                lines = text[: text.rfind("\n") + 1].splitlines()
-                self._found = [Crossover(**json.loads(line)) for line in lines]
+                self._found = [Crossover(**json.loads(line)) for line in whole.splitlines()]
             except (ValueError, TypeError) as error:
                 raise UserError(f"{self._path} holds no crossovers: {error}") from error
+            if whole != text:  # a line that was cut short; the next one would be added to it
+                self._path.write_text(whole, encoding="utf-8")
 
     def has(self, cell: Cell, default: str) -> bool:
         """Whether one has been found."""

@@ -19,7 +19,7 @@ class SharedLine(Shared):
         self.connections = 0
         """Associations that were requested in this direction."""
         self.payload = 0
-        """Bytes of trains that ended, and of single messages."""
+        """Bytes of trains that were begun, and of single messages."""
 
     @property
     def wire(self) -> float:

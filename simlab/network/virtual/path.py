@@ -55,6 +55,7 @@ class Path:
     line_back: SharedLine | None = None
     """What responses cross."""
     _needs: dict[Freight, Demand] = field(default_factory=dict)
+    _passed: dict[Freight, tuple[tuple[Shared, float], ...]] = field(default_factory=dict)
     _slow_starts: dict[tuple[float, int], float] = field(default_factory=dict)
 
     @property
@@ -97,6 +98,11 @@ class Path:
             known = self._needs[freight] = self._demand(freight)
         return known
 
+    def passes(self, freight: Freight, count: int) -> None:
+        """Account for so many C-STOREs at places that are not what holds them up, and do not notice them."""
+        for place, seconds in self._passed.get(freight, ()):
+            place.busy_besides(count * seconds / place.servers)
+
     def _demand(self, freight: Freight) -> Demand:
         """While several requests may be outstanding, others of the association are under way while one is waited for.
 
@@ -121,7 +127,8 @@ class Path:
         if freight.outstanding != 1:
             several = cycle / freight.outstanding if freight.outstanding else 0.0
             cycle = max(several, line, work, service, payload / self.window * self.round_trip)
-            needs = tuple(sorted(needs, key=lambda need: -need[1] / need[0].servers)[:1])
+            slowest_first = tuple(sorted(needs, key=lambda need: -need[1] / need[0].servers))
+            needs, self._passed[freight] = slowest_first[:1], slowest_first[1:]
         if freight.ahead:
             cycle = max(cycle, codec)
         return Demand(max(0.0, cycle - sum(seconds for _, seconds in needs)), needs)

@@ -84,6 +84,10 @@ class Shared:
         self._busy += seconds
         return seconds * (1 + self.present)
 
+    def busy_besides(self, seconds: float) -> None:
+        """Take so much of its time for what nobody notices."""
+        self._busy += seconds
+
     def settle(self, load: Load) -> None:
         """From now on the trains that go through it load it like that."""
         self._busy = self.busy

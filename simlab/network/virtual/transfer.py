@@ -351,7 +351,9 @@ def start_train(traffic: Traffic, path: Path, freight: Freight, count: int, fact
 
     Where the receiver takes ``factor`` times as long as on average, the train takes longer by its share of the whole.
     """
-    demand = path.needs(freight._replace(answering=path.answering()))
+    freight = freight._replace(answering=path.answering())
+    demand = path.needs(freight)
+    path.passes(freight, count)
     service = path.target.times.serving
     share = (service.instance + service.byte * freight.size) * demand.alone
     if path.line is not None:
