@@ -163,11 +163,11 @@ def test_storage_in_sentences():
         "Archive online (60 TB) is not full within fifty years.",
     ]
     assert sentences(stocks, EPOCH, known | unlimited, runs | {"archive": (1, 5)})[0] == (
-        f"Archive (60 TB) is full on {day} in 1 of 5 runs, and not within fifty years in the others; foretold from the last "
-        "28 d, since runs end before."
+        f"Archive (60 TB) is full on {day} in 1 of 5 runs, and not within fifty years in the others; "
+        "foretold from the last 28 d, since runs end before."
     )
     once = {"archive": Interval(100 * 86_400.0, -inf, inf)}
-    assert sentences([stock(full=100.0)], EPOCH, once) == ["Archive (60 TB) is full on 15 April 2026."]
+    assert sentences([stock(full=100.0)], EPOCH, once, runs) == ["Archive (60 TB) is full on 15 April 2026."]
 
 
 @pytest.mark.parametrize(
