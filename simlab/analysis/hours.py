@@ -15,7 +15,7 @@ import pandas as pd
 
 from simlab.analysis.run import Run
 from simlab.analysis.stationarity import Window
-from simlab.topology.model import Topology
+from simlab.topology.model import NodeSpec, Topology
 
 Amounts: TypeAlias = npt.NDArray[np.float64]
 
@@ -125,11 +125,20 @@ def series(run: Run, hours: Hours) -> dict[str, Amounts]:
         whole = sum(found[f"utilisation {name}"] * weight for name, weight in weights.items())
         found[SCANNERS] = np.asarray(whole) / sum(weights.values())
     found[WAITING] = hours.spread(studies["ordered"], _ended(studies["started"], studies))
-    # Whose studies nobody reads does not wait for it.
-    readers = set(studies.loc[studies["reconstructed"].notna(), "node"])
-    awaiting = studies[studies["node"].isin(readers) & studies["stored"].notna()]
+    # What nobody reads does not wait for it.
+    read = [name for name, spec in run.topology.nodes.items() if is_read(spec, run.topology)]
+    awaiting = studies[studies["node"].isin(read) & studies["stored"].notna()]
     found[TO_READ] = hours.spread(awaiting["stored"], _ended(awaiting["reconstructed"], awaiting))
     return found | {f"line {name}": busy for name, busy in _lines(run, hours).items()}
+
+
+def is_read(spec: NodeSpec, topology: Topology) -> bool:
+    """Whether there is somebody who reads what a node acquires."""
+    store, modality = getattr(spec, "store", None), getattr(spec, "modality", None)
+    return store is not None and any(
+        getattr(other, "archive", None) == store and modality in getattr(other, "reads", ())
+        for other in topology.nodes.values()
+    )
 
 
 def _ended(times: pd.Series[float], studies: pd.DataFrame) -> pd.Series[float]:

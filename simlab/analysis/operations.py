@@ -37,11 +37,14 @@ def operations_table(
     if latencies is not None and len(latencies):
         rows |= _by_transfer(transfers(records), latencies)
     # A store whose association was refused leaves a record, but may leave no instance rows: its failures still count.
-    stores = records[records["operation"] == "C-STORE"].groupby(keys)[["instances", "failures"]].sum()
-    for key, (instances_tried, failures) in zip(stores.index, stores.to_numpy(dtype=int), strict=True):
+    stores = records.loc[records["operation"] == "C-STORE", [*keys, "instances", "failures"]]
+    stores = (
+        stores.assign(wanted=stores[["instances", "failures"]].max(axis=1)).groupby(keys)[["wanted", "failures"]].sum()
+    )
+    for key, (wanted, failures) in zip(stores.index, stores.to_numpy(dtype=int), strict=True):
         row = rows.setdefault(key, dict.fromkeys(OPERATION_COLUMNS, np.nan) | {"count": 0, "failures": 0, "bytes": 0})
         row["failures"] = max(row["failures"], int(failures))
-        row["count"] = max(row["count"], int(instances_tried), row["failures"])
+        row["count"] = max(row["count"], int(wanted))
     return as_table(rows, seconds)
 
 

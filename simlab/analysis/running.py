@@ -85,10 +85,9 @@ class Running:
         rows, kinds = record_rows(records), list(records.tables.kinds)
         self.records += len(rows)
         self.elapsed = max(self.elapsed, float(rows["finished"].max()))
-        sums = np.zeros((len(kinds), 3), np.int64)  # records, instances, bytes
-        np.add.at(
-            sums, rows["kind"], np.stack((np.ones(len(rows), np.int64), rows["instances"], rows["bytes"]), axis=1)
-        )
+        sums = np.zeros((len(kinds), 3), np.int64)  # records, instances that were to be stored, bytes
+        wanted = np.maximum(rows["instances"], np.array([kind[-2] for kind in kinds])[rows["kind"]])
+        np.add.at(sums, rows["kind"], np.stack((np.ones(len(rows), np.int64), wanted, rows["bytes"]), axis=1))
         failed = ~succeeded(pd.Series([kind[-1] for kind in kinds])) | np.array([kind[-2] > 0 for kind in kinds])
         for kind, (number, instances, size), bad in zip(kinds, sums.tolist(), failed, strict=True):
             _, node, peer, operation, _, _, failures, _ = kind
@@ -98,7 +97,7 @@ class Running:
                 store = operation == "C-STORE"
                 failures = failures * number if store else number * bad
                 tally.failures += failures
-                tally.count += max(instances, failures) if store else number
+                tally.count += instances if store else number
         measured = np.array([kind[3] in OPERATION_ORDER and kind[3] != "C-STORE" for kind in kinds])
         ours = measured[rows["kind"]]
         latencies = (rows["finished"] - intended_of(records))[ours]

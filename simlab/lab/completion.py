@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
+from simlab.analysis.hours import is_read
 from simlab.analysis.mentions import mentions
 from simlab.records import MILESTONES, Record
 from simlab.topology.model import NodeSpec, Topology
@@ -67,8 +68,6 @@ def _last_milestone(spec: NodeSpec, topology: Topology) -> int:
     wanted = {"stored"}
     if getattr(spec, "commit", None) is not None:
         wanted.add("safe")
-    store, modality = getattr(spec, "store", None), getattr(spec, "modality", None)
-    for other in topology.nodes.values():
-        if getattr(other, "archive", None) == store and modality in getattr(other, "reads", ()):
-            wanted.add("read")
+    if is_read(spec, topology):
+        wanted.add("read")
     return sum(BITS[milestone] for milestone in wanted)

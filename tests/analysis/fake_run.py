@@ -28,6 +28,7 @@ class Archive(NodeSpec):
 
 class Modality(NodeSpec):
     kind: str = "modality"
+    modality: str = "CT"
     worklist: Annotated[str | None, Refers(("worklist",))] = None
     store: Annotated[str | None, Refers(("archive", "router"))] = None
     commit: Annotated[str | None, Refers(("archive",))] = None
@@ -35,6 +36,7 @@ class Modality(NodeSpec):
 
 class Workstation(NodeSpec):
     kind: str = "workstation"
+    reads: tuple[str, ...] = ("CT", "MR")
     archive: Annotated[str | None, Refers(("archive",))] = None
     store: Annotated[str | None, Refers(("archive",))] = None
 
@@ -57,7 +59,9 @@ def clinic(**changes: object) -> Topology:
             "ris": Worklist(ae_title="RIS"),
             "archive": Archive(ae_title="ARCHIVE"),
             "ct1": Modality(ae_title="CT1", site="north", worklist="ris", store="archive", commit="archive"),
-            "mr1": Modality(ae_title="MR1", site="north", worklist="ris", store="archive", commit="archive"),
+            "mr1": Modality(
+                ae_title="MR1", modality="MR", site="north", worklist="ris", store="archive", commit="archive"
+            ),
             "reader": Workstation(ae_title="READ1", archive="archive", store="archive"),
         },
         "links": (LinkSpec(between=("north", "main"), latency=0.02, bandwidth=12.5e6),),

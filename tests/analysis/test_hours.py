@@ -5,7 +5,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from analysis.fake_run import Modality, clinic, fake_run
+from analysis.fake_run import Modality, Workstation, clinic, fake_run
 from simlab.analysis.hours import HOUR, SCANNERS, TO_READ, WAITING, WIRE, Hours, directions, scanners, series
 from simlab.analysis.profile import Profile, mean_profile
 from simlab.analysis.stationarity import Window
@@ -80,6 +80,8 @@ def test_a_run_by_the_clock():
     assert found[WAITING].sum() == pytest.approx((studies["started"].clip(upper=120) - studies["ordered"]).sum())
     stored = studies[studies["stored"].notna()]
     assert found[TO_READ].sum() == pytest.approx((stored["reconstructed"].clip(upper=120) - stored["stored"]).sum())
+    nobody = fake_run(topology=clinic(nodes={**run.topology.nodes, "reader": Workstation(ae_title="R", reads=())}))
+    assert series(nobody, clock)[TO_READ].sum() == 0
     sent = run.records.query("operation == 'C-STORE' and peer == 'archive' and finished < 120")["bytes"].sum()
     assert found["line north>main"].sum() == pytest.approx(sent * WIRE / 12.5e6, rel=0.1)
     assert found["line main>north"].sum() == 0

@@ -66,6 +66,13 @@ def test_a_refused_association_counts_though_it_left_no_instance_rows() -> None:
     assert np.isnan(row["p95"])
 
 
+def test_what_was_stored_and_what_was_refused_both_count() -> None:
+    stored = Record("live", "a", "b", "C-STORE", 0.0, 0.1, 0.0, instances=5)
+    refused = Record("live", "a", "b", "C-STORE", 0.0, 0.1, 0.0, instances=0, failures=3, status=-1)
+    row = operations_table(records_frame([stored, refused]), instances_frame([]), 1.0).loc["a", "b", "C-STORE"]
+    assert (row["count"], row["failures"]) == (8, 3)
+
+
 def test_local_work_comes_last_and_milestones_not_at_all() -> None:
     run = fake_run()
     operations = list(run.operations.index.get_level_values("operation"))
