@@ -51,9 +51,9 @@ class Running:
         self._times: defaultdict[str, Counter[int]] = defaultdict(Counter)
         """Of studies, by bin."""
         self._goals: Counter[tuple[bool, ...]] = Counter()
+        """How many studies have reached which of the goals."""
         self._reached = [False] * len(GOALS)
         """Which of the goals any study has reached, failed or not."""
-        """How many studies have reached which of the goals."""
         self._failed = 0
 
     # ---- what happens

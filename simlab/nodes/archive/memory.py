@@ -192,9 +192,11 @@ class MemoryHoldings:
         if not self._studies[study].series:
             del self._studies[study]
             patient = held.origin.order.patient.id
-            left = tuple(uid for uid in self._studies_of_patient.pop(patient) if uid != study)
+            left = tuple(uid for uid in self._studies_of_patient[patient] if uid != study)
             if left:
                 self._studies_of_patient[patient] = left
+            else:
+                del self._studies_of_patient[patient]
 
     def studies_of(self, references: Iterable[InstanceReference]) -> list[Study]:
         """These instances, as far as they are held, as selections of the studies that they came in."""
