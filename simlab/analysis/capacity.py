@@ -27,6 +27,8 @@ import numpy as np
 import pandas as pd
 
 from simlab.analysis.comparison import Interval, t_interval
+from simlab.analysis.hours import WIRE, directions
+from simlab.analysis.ramps import ramps
 from simlab.analysis.run import Run
 from simlab.analysis.service_level import ServiceLevel
 from simlab.analysis.stationarity import Window
@@ -110,8 +112,8 @@ def gauge(run: Run, warm_up: float, levels: Sequence[ServiceLevel]) -> dict[str,
 def loads(run: Run, window: Window) -> dict[str, float]:
     """How busy each scanner, line and group of readers was in its busiest hour of the window, as a share of one.
 
-    An hour is one of the department's, which ``compress`` makes shorter. For a line it is the payload of C-STOREs, each
-    spread evenly over its transfer, against the bandwidth. How busy the servers of nodes were, records do not tell.
+    An hour is one of the department's, which ``compress`` makes shorter. For a line it is the IP bytes of C-STOREs,
+    each spread evenly over its transfer, against the bandwidth. How busy servers of nodes were, records do not tell.
     """
     return {**_scanners(run, window), **_lines(run, window), **_readers(run, window)}
 
@@ -128,13 +130,11 @@ def _lines(run: Run, window: Window) -> dict[str, float]:
     sites = {name: spec.site for name, spec in run.topology.nodes.items()}
     stores = run.records[run.records["operation"] == "C-STORE"]
     told = {}
-    for link in run.topology.links:
-        back = link.bandwidth if link.back.bandwidth is None else link.back.bandwidth
-        for (source, target), bandwidth in ((link.between, link.bandwidth), (link.between[::-1], back)):
-            ours = stores[(stores["node"].map(sites) == source) & (stores["peer"].map(sites) == target)]
-            lasted = (ours["finished"] - ours["started"]).clip(lower=1e-6)
-            rates = ours["bytes"] / lasted / bandwidth
-            told[f"line {source}>{target}"] = _busiest(run, window, ours["started"], ours["started"] + lasted, rates)
+    for source, target, bandwidth in directions(run.topology):
+        ours = stores[(stores["node"].map(sites) == source) & (stores["peer"].map(sites) == target)]
+        lasted = (ours["finished"] - ours["started"]).clip(lower=1e-6)
+        rates = ours["bytes"] / lasted * WIRE / bandwidth
+        told[f"line {source}>{target}"] = _busiest(run, window, ours["started"], ours["started"] + lasted, rates)
     return told
 
 
@@ -160,17 +160,8 @@ def _busiest(
     begun = starts.to_numpy(dtype=float)
     ended = np.maximum(ends.fillna(window.end).to_numpy(dtype=float), begun)
     each = np.broadcast_to(np.asarray(rates, dtype=float), begun.shape)
-    filled = np.diff(_ramps(begun, each, edges) - _ramps(ended, each, edges))
+    filled = np.diff(ramps(begun, each, edges) - ramps(ended, each, edges))
     return round(min(float(filled.max()) / hour, 1.0), 6)
-
-
-def _ramps(starts: Any, slopes: Any, times: Any) -> Any:
-    """The sum of ``slope * max(time - start, 0)`` at each time."""
-    order = np.argsort(starts)
-    begun = np.searchsorted(starts[order], times)
-    slope = np.concatenate(([0.0], np.cumsum(slopes[order])))
-    offset = np.concatenate(([0.0], np.cumsum(slopes[order] * starts[order])))
-    return slope[begun] * times - offset[begun]
 
 
 # ---- the runs at one growth

@@ -10,6 +10,7 @@ import pandas as pd
 
 from simlab.analysis.latencies import percentiles
 from simlab.analysis.measurements import OPERATION_ORDER, busy_seconds, measurements, store_measurements
+from simlab.analysis.ramps import ramps
 
 PERCENTILES = (50, 95, 99)
 
@@ -123,15 +124,4 @@ def _delivered(transfers: pd.DataFrame, times: npt.NDArray[np.float64]) -> npt.N
     started = transfers["started"].to_numpy(dtype=float)
     finished = np.maximum(transfers["finished"].to_numpy(dtype=float), started + _SHORTEST)
     slopes = transfers["bytes"].to_numpy(dtype=float) / (finished - started)
-    return _ramps(started, slopes, times) - _ramps(finished, slopes, times)
-
-
-def _ramps(
-    starts: npt.NDArray[np.float64], slopes: npt.NDArray[np.float64], times: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Sum of ``slope * max(time - start, 0)`` at each time, without a loop over transfers and times."""
-    order = np.argsort(starts)
-    begun = np.searchsorted(starts[order], times)
-    slope = np.concatenate(([0.0], np.cumsum(slopes[order])))
-    offset = np.concatenate(([0.0], np.cumsum(slopes[order] * starts[order])))
-    return slope[begun] * times - offset[begun]
+    return ramps(started, slopes, times) - ramps(finished, slopes, times)
