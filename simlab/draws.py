@@ -1,6 +1,6 @@
 """Keyed random draws.
 
-Every draw is a pure function of (seed, purpose, entity): the entity is an accession number, a UID or an attempt, never
+Every draw is a pure function of (seed, purpose, entity): the entity is an arrival, a UID or an attempt, never
 "the next number of a stream". Live timing jitters and processes are placed differently from run to run; keyed draws
 give the same orders, studies and decisions all the same.
 """

@@ -71,28 +71,29 @@ def make_order(
     station: str,
     scheduled: datetime,
     run_id: str = "",
-    book: str = "",
+    entity: object = "",
     letter: str = "",
 ) -> Order:
     """Order ``number`` (from 1) of an order book, with a patient of its own.
 
-    ``book`` names the order book, so that two of them have different patients and UIDs under one seed; ``letter`` tells
-    their accession numbers apart. Raises UserError if the run id makes an accession number too long.
+    ``entity`` is what the order stands for (an arrival, say; otherwise its number): patient and UIDs follow from it, so
+    that they stay the same when others come before. ``letter`` tells the accession numbers of several books apart.
+    Raises UserError if the run id makes an accession number too long.
     """
     accession = f"SIM{run_id}{letter}{number:05d}"
     if len(accession) > SHORT_STRING:
         raise UserError(f'accession number "{accession}" is longer than {SHORT_STRING} characters: shorten the run id')
-    procedure = get_protocol(protocol)
+    procedure, key = get_protocol(protocol), f"order {entity or number}"
     return Order(
         number=number,
         accession=accession,
-        study_uid=derive_uid("study", draws.seed, run_id, book, number),
+        study_uid=derive_uid("study", draws.seed, run_id, key),
         step_id=f"SPS{run_id}{letter}{number:05d}",
-        patient=make_patient(draws, f"{book} order {number}", run_id),
+        patient=make_patient(draws, key, run_id),
         protocol=procedure.name,
         description=procedure.description,
         modality=procedure.modality,
         station=station,
         scheduled=scheduled,
-        referring_physician=draws.choice("referring physician", accession, PHYSICIANS),
+        referring_physician=draws.choice("referring physician", key, PHYSICIANS),
     )

@@ -178,7 +178,7 @@ def get_protocol(name: str) -> Protocol:
 def exam_seconds(draws: Draws, order: Order, protocol: Protocol) -> float:
     """How long this examination takes, in scenario seconds."""
     shortest, longest = (protocol.mean_seconds + sign * protocol.spread_seconds for sign in (-1, 1))
-    return draws.uniform("examination", order.accession, shortest, longest)
+    return draws.uniform("examination", order.study_uid, shortest, longest)
 
 
 def plan_series(order: Order, protocol: Protocol) -> tuple[Series, ...]:

@@ -71,7 +71,7 @@ def _plan_synthetic(protocol: str, seed: int, number: int) -> Study:
         protocol=TEMPLATES[0] if protocol == TINY else protocol,  # what tiny images take the place of does not matter
         station="SIMLAB",
         scheduled=STARTED,
-        book=f"generate {protocol}",
+        entity=f"{protocol} {number}",
         letter=ascii_uppercase[TEMPLATES.index(protocol)],
     )
     return plan_tiny_study(order, STARTED) if protocol == TINY else plan_study(order, STARTED)

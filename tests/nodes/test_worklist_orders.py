@@ -16,6 +16,7 @@ from simlab.nodes.specs import SPECS
 from simlab.nodes.worklist.state import WorklistState
 from simlab.nodes.worklist.workflow import expectations, run
 from simlab.records import Recorder
+from simlab.studies.protocols import exam_seconds, get_protocol
 from simlab.topology.loader import parse_topology, resolve_yaml
 from simlab.topology.strict_yaml import read_yaml
 
@@ -83,6 +84,21 @@ def test_plain_orders_are_drawn_by_their_number():
 def test_compression_changes_when_but_not_what():
     slow, fast = worklist(duration="5 h")[1], worklist(duration="5 min", compress=60)[1]
     assert slow.orders.pending() == fast.orders.pending()
+
+
+def test_who_comes_from_one_source_does_not_depend_on_the_others():
+    _, alone = worklist(PLAIN, duration="5 h")
+    _, among = worklist(PLAIN + "\n" + STREAMS + APPOINTMENTS, duration="5 h")
+    orders = alone.orders.pending()
+    same = {order.study_uid: order for order in among.orders.pending()}
+    assert [(same[order.study_uid].patient, same[order.study_uid].protocol) for order in orders] == [
+        (order.patient, order.protocol) for order in orders
+    ]
+    assert [order.number for order in orders] != [same[order.study_uid].number for order in orders]
+    protocol, draws = get_protocol("ct-head"), Draws(1)
+    lasts = [exam_seconds(draws, order, protocol) for order in orders]
+    assert lasts == [exam_seconds(draws, same[order.study_uid], protocol) for order in orders]
+    assert len(set(lasts)) == len(orders) > 20
 
 
 def test_a_count_bounds_one_source_only():

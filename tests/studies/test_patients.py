@@ -78,9 +78,9 @@ def test_two_order_books_have_nothing_in_common():
     draws = Draws(1)
     first, second = (
         make_order(
-            draws, 1, protocol="ct-head", station="CT1", scheduled=datetime(2026, 1, 15), book=book, letter=letter
+            draws, 1, protocol="ct-head", station="CT1", scheduled=datetime(2026, 1, 15), entity=entity, letter=letter
         )
-        for book, letter in (("ris", "A"), ("clinic", "B"))
+        for entity, letter in (("ris 1", "A"), ("clinic 1", "B"))
     )
     assert first.study_uid != second.study_uid
     assert first.accession != second.accession

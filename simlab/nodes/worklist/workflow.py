@@ -91,7 +91,7 @@ class Scheduling:
             station=assign_station(protocol.modality, self._stations_for(expected), self._book.workload),
             scheduled=scheduled.replace(microsecond=0),  # a worklist shows whole seconds
             run_id=node.run_id,
-            book=f"{node.topology.name} {node.name}",
+            entity=f"{node.topology.name} {arrival.entity}",
             letter=self._letter,
         )
         self._book.add(order, exam_seconds(node.draws, order, protocol))
