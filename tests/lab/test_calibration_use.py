@@ -312,6 +312,15 @@ def test_what_a_report_takes_besides_asking_is_what_the_scanner_takes():
     assert (quick.association, quick.message, quick.reference) == (0.0, 0.0, 0.0), "nothing takes less than nothing"
 
 
+def test_an_archive_that_seems_to_ask_in_no_time():
+    seen = Seen(reported={4: [0.010], 24: [0.012]})
+    found = told_of_reports(seen, AskingTimes(association=0.0, message=0.0))
+    assert found.association + found.message == pytest.approx(0.010 - 4 * 1e-4)
+    assert found.association / found.message == pytest.approx(
+        UNCALIBRATED.asking.association / UNCALIBRATED.asking.message, rel=1e-2
+    )
+
+
 def test_what_scanners_take_is_not_guessed():
     asking = AskingTimes(association=0.003, message=0.001)
     assert told_of_reports(Seen(), asking) == ServingTimes()

@@ -96,14 +96,15 @@ def _of_messages(
 def told_of_reports(seen: Seen, asking: AskingTimes) -> ServingTimes:
     """Return what a scanner takes for a report of an archive of ours, which takes ``asking`` for it itself.
 
-    The association's share of it is the same at both ends.
+    The association's share of it is the same at both ends; the usual one if the archive seems to take no time at all.
     """
     report, usual = seen.report(), UNCALIBRATED.asking
-    if report is None or not asking.association or asking.message is None:
+    if report is None or asking.association is None or asking.message is None:
         return ServingTimes()
     always, each = report
     theirs = asking.association + asking.message
-    ours, share = max(0.0, always - theirs), asking.association / theirs
+    share = asking.association / theirs if theirs else usual.association / (usual.association + usual.message)
+    ours = max(0.0, always - theirs)
     named = usual.reference if asking.reference is None else asking.reference
     times = ServingTimes(association=share * ours, message=(1 - share) * ours, reference=max(0.0, each - named))
     return _short(times)
