@@ -133,7 +133,7 @@ def _lines(run: Run, window: Window) -> dict[str, float]:
     for source, target, bandwidth in directions(run.topology):
         ours = stores[(stores["node"].map(sites) == source) & (stores["peer"].map(sites) == target)]
         lasted = (ours["finished"] - ours["started"]).clip(lower=1e-6)
-        rates = ours["bytes"] / lasted * WIRE / bandwidth
+        rates = ours["wire_bytes"] / lasted * WIRE / bandwidth
         told[f"line {source}>{target}"] = _busiest(run, window, ours["started"], ours["started"] + lasted, rates)
     return told
 

@@ -102,9 +102,9 @@ def directions(topology: Topology) -> Iterator[tuple[str, str, float]]:
 
 
 def stores(run: Run) -> pd.DataFrame:
-    """The records of C-STOREs that moved anything."""
+    """The records of C-STOREs that sent anything."""
     records = run.records
-    return records[(records["operation"] == "C-STORE") & (records["bytes"] > 0)]
+    return records[(records["operation"] == "C-STORE") & (records["wire_bytes"] > 0)]
 
 
 def series(run: Run, hours: Hours) -> dict[str, Amounts]:
@@ -156,6 +156,6 @@ def _lines(run: Run, hours: Hours) -> dict[str, Amounts]:
         ours = moved[(source == start) & (target == end)]
         lasted = (ours["finished"] - ours["started"]).clip(lower=SHORTEST)
         found[f"{start}>{end}"] = hours.spread(
-            ours["started"], ours["started"] + lasted, ours["bytes"] / lasted * WIRE / bandwidth
+            ours["started"], ours["started"] + lasted, ours["wire_bytes"] / lasted * WIRE / bandwidth
         )
     return found

@@ -179,7 +179,7 @@ def _clock(run: Run, hours: Hours, by_hour: Mapping[str, Amounts]) -> dict[str, 
     for archive in dict.fromkeys(archive for archive, _, _ in limits(run.topology)):
         ours = moved[moved["peer"] == archive]
         lasted = (ours["finished"] - ours["started"]).clip(lower=SHORTEST)
-        taken = hours.spread(ours["started"], ours["started"] + lasted, ours["bytes"] / lasted)
+        taken = hours.spread(ours["started"], ours["started"] + lasted, ours["wire_bytes"] / lasted)
         told[f"busy_hour {archive}"] = hours.most(taken)
     return told
 

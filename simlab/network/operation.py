@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Generic, TypeVar
 
 from simlab.network.seam import NO_STATUS, SUCCESS, Outcome, Status, Trouble, is_success
@@ -27,6 +28,8 @@ class Operation(Generic[OutcomeT]):
     study: str = ""
     instances: int = 0
     bytes: int = 0
+    sent: int | None = None
+    """Bytes that went over the wire; None: all ``bytes``, and no others."""
     failures: int | None = None
     """Failed instances; None if the operation succeeds or fails as a whole."""
     transfer_syntax: str = ""
@@ -46,14 +49,18 @@ class Operation(Generic[OutcomeT]):
 
     def tally(self, told: Rows, requested: int) -> None:
         """Note what C-STOREs came to; of ``requested`` instances, what was not acknowledged has failed."""
-        self.instances, self.bytes = len(told), told.size
+        self.instances, self.sent = len(told), told.size
         if isinstance(told, StudyRows) and told.study.selected is None:
-            self.failures = requested - (self.instances if is_success(told.status) else 0)
+            accepted = is_success(told.status)
+            self.failures = requested - self.instances * accepted
+            self.bytes = self.sent * accepted
             self.sop_class = _joined(series.sop_class for series in told.study.series)
             self.transfer_syntax = told.transfer_syntax
             return
         rows = told.expanded()
-        self.failures = requested - sum(map(is_success, rows.status))
+        successes = list(map(is_success, rows.status))
+        self.failures = requested - sum(successes)
+        self.bytes = sum(compress(rows.bytes, successes))
         self.sop_class, self.transfer_syntax = _joined(rows.sop_class), _joined(rows.transfer_syntax)
 
     def finish(self, outcome: OutcomeT, world: str, finished: float, recorder: Recorder) -> OutcomeT:
@@ -78,7 +85,7 @@ class Operation(Generic[OutcomeT]):
             self.instances,
             self.bytes,
             outcome.comment if outcome.trouble is Trouble.NONE else _with_trouble(outcome),
-            (intended, self.bytes, self.transcoded, self.codec_seconds),
+            (intended, self.bytes if self.sent is None else self.sent, self.transcoded, self.codec_seconds),
         )
         # What a copy with other times would cost is a large part of all that an operation of the virtual world does.
         object.__setattr__(outcome, "started", self.started)

@@ -112,7 +112,7 @@ def _key_figures(run: Run) -> list[dict[str, Any]]:
         ("committed", f"{counts.committed:,}", counts.false_safe > 0),
         ("dropped", f"{counts.dropped:,}", counts.dropped > 0),
         ("lost", f"{counts.lost:,}", counts.lost > 0),
-        ("bytes sent", format_size(float(stored)), False),
+        ("bytes stored", format_size(float(stored)), False),
     ]
     if run.running is None:
         figures.append(("peak throughput", _format_throughput(peak_throughput(run)), False))

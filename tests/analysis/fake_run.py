@@ -107,6 +107,7 @@ class Script:
         self.records.append(
             Record(
                 "live", node, peer, "C-STORE", begun, self.now, begun, instances=count, bytes=(count - broken) * size,
+                wire_bytes=count * size,
                 failures=broken, status=OUT_OF_RESOURCES if broken else 0, study=study,
                 comment="Out of resources: the disk is full" if broken else "",
             )

@@ -26,7 +26,8 @@ def run(days=56, size=10**9, **settings):
     topology = clinic(nodes=nodes, links=(), sites={}, expect=(), duration=days * DAY, compress=1.0)
     noons = (np.arange(days) + 0.5) * DAY
     records = [
-        Record("virtual", "ct1", "archive", "C-STORE", noon, noon, noon, instances=1, bytes=size) for noon in noons
+        Record("virtual", "ct1", "archive", "C-STORE", noon, noon, noon, instances=1, bytes=size, wire_bytes=size)
+        for noon in noons
     ]
     return fake_run(topology=topology, records=records_frame(records))
 

@@ -93,6 +93,16 @@ def test_only_a_summary(kept, tmp_path):
     assert told["studies_left_out"] == run.study_count
 
 
+def test_what_was_refused_is_stored_nowhere():
+    lab = tiny_lab(BUSY + "faults:\n- {node: archive, operation: C-STORE, do: answer, status: A700H, every: 3}\n")
+    run, summary = (lab.run("virtual", summary_only=only).run for only in (False, True))
+    stored = run.records[run.records["operation"] == "C-STORE"]
+    rows = run.instances[run.instances["operation"] == "C-STORE"]
+    assert stored["bytes"].sum() == rows["bytes"][rows["status"] == 0].sum()
+    assert stored["wire_bytes"].sum() == rows["bytes"].sum() > stored["bytes"].sum() > 0
+    assert summary.operations["bytes"].equals(run.operations["bytes"])
+
+
 def test_only_the_virtual_world_can_keep_a_summary_only():
     with pytest.raises(UserError, match="virtual world"):
         tiny_lab().run("live", summary_only=True)

@@ -110,7 +110,7 @@ def test_store(world, associations):
     (record,) = [record for record in found if record.operation == "C-STORE"]
     (batch,) = batches
     assert (record.instances, record.failures, record.study) == (5, 0, study.uid)
-    assert record.bytes == sum(batch.rows.bytes) > 5 * 2000
+    assert record.bytes == record.wire_bytes == sum(batch.rows.bytes) > 5 * 2000
     assert record.transfer_syntax == "1.2.840.10008.1.2.1"
     assert batch.rows == stored.rows
 
@@ -142,6 +142,7 @@ def test_refused_instances_are_told_apart(world):
     assert stored.rows.status == [OUT_OF_RESOURCES] * 5
     (record,) = records(world, "C-STORE")
     assert (record.instances, record.failures, record.comment) == (5, 5, "disk full")
+    assert (record.bytes, record.wire_bytes) == (0, sum(stored.rows.bytes))
 
 
 def test_procedure_step(world):

@@ -170,6 +170,8 @@ def test_some_instances_are_answered_with_a_failure(world, status, failed):
     outcome = store(world)
     assert (outcome.status, outcome.trouble, outcome.comment) == (status, Trouble.NONE, "as planned")
     assert outcome.rows.status == [0, status, 0, status, 0]
+    (record,) = [each for each in world.recorder.drain()[0] if each.operation == "C-STORE"]
+    assert (record.bytes, record.wire_bytes) == (sum(outcome.rows.bytes[::2]), sum(outcome.rows.bytes))
     assert numbers(outcome.acknowledged) == {1, 3, 5}
     assert numbers(outcome.failed) == failed
     assert outcome.in_doubt == outcome.unsent == frozenset()
