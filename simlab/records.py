@@ -65,9 +65,8 @@ class Record:
     transfer_syntax: str = ""
     instances: int = 0
     bytes: int = 0
-    """Of C-STOREs: those of what the peer accepted."""
     wire_bytes: int = 0
-    """Those that were sent, accepted or not."""
+    """Of C-STOREs: all that were sent; ``bytes`` are those of what the peer accepted."""
     failures: int = 0
     """How many of the instances failed; for an operation without instances, 1 if it failed itself."""
     status: int = 0
