@@ -1,5 +1,6 @@
 """Trains of C-STOREs over real connections, to peers that behave."""
 
+import contextlib
 import random
 import socket
 import ssl
@@ -21,6 +22,7 @@ from network.receivers import (
     train_to,
 )
 from simlab.network.live.sending import drive
+from simlab.network.live.sending.conversion import Ahead
 from simlab.network.live.sending.drive import run
 from simlab.network.live.sending.train import Ending, Journey
 from simlab.network.seam import NO_STATUS, StoreStatus, Trouble
@@ -219,3 +221,54 @@ def test_over_tls(receiver, window):
     run(train)
     assert train.ending is Ending.COMPLETE
     assert [message.data_set for message in peer.received] == [b"".join(each.parts) for each in instances(20)]
+
+
+# ---- what a response took
+
+
+MAKING = 0.05
+"""Seconds: far more than the peer takes."""
+
+
+def latencies(train):
+    return [finished - sent for sent, finished in zip(train.rows.sent, train.rows.finished, strict=True)]
+
+
+def slowly(number):
+    time.sleep(MAKING)
+    return instance(number)
+
+
+@pytest.mark.parametrize(("window", "bound"), [(1, MAKING / 2), (4, 1.5 * MAKING)])
+def test_a_response_does_not_take_as_long_as_to_make_what_comes_next(receiver, window, bound):
+    """With a larger window one making may be between a response and the look for it, and not one for each place."""
+    train = train_to(receiver(), map(slowly, range(20)), window=window)
+    run(train)
+    assert train.ending is Ending.COMPLETE
+    assert len(train.rows) == 20
+    assert max(latencies(train)[2:]) < bound, "what making takes has to be learned"
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_what_somebody_else_makes_delays_no_response(receiver, window):
+    with contextlib.closing(Ahead(slowly, range(12))) as made:
+        train = train_to(receiver(), made, window=window, ready=made.is_ready)
+        run(train)
+    assert train.ending is Ending.COMPLETE
+    assert len(train.rows) == 12
+    assert sorted(latencies(train))[-2] < MAKING / 2, "one may meet with a busy machine"
+
+
+def test_what_is_made_quickly_is_taken_while_the_peer_is_busy(receiver):
+    taken = []
+
+    def script(peer):
+        for number in range(6):
+            message = peer.message()
+            time.sleep(0.05)
+            assert len(taken) == min(number + 2, 6)
+            peer.send(answer(message.id))
+
+    train = train_to(receiver(script), (taken.append(each) or each for each in instances(6)))
+    run(train)
+    assert train.ending is Ending.COMPLETE

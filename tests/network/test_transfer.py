@@ -6,10 +6,10 @@ import pytest
 
 from simlab.draws import Draws
 from simlab.network.live.sending.conversion import (
+    Ahead,
     Preparation,
     Unsendable,
     UnsendableError,
-    ahead,
     convert,
     read_data_set,
 )
@@ -101,7 +101,7 @@ def test_ahead_keeps_order_and_bound():
         wanted.release()
         return number * number
 
-    made = ahead(work, range(10), count=3)
+    made = Ahead(work, range(10), count=3)
     assert next(made) == 0
     for _ in range(4):  # the first, three that wait, and no fifth before somebody asks
         assert wanted.acquire(timeout=10)
@@ -112,7 +112,7 @@ def test_ahead_keeps_order_and_bound():
 
 def test_what_is_closed_makes_no_more_and_leaves_no_thread():
     begun = []
-    made = ahead(begun.append, range(1000), count=2)
+    made = Ahead(begun.append, range(1000), count=2)
     next(made)
     made.close()
     assert len(begun) <= 3
@@ -120,7 +120,7 @@ def test_what_is_closed_makes_no_more_and_leaves_no_thread():
 
 
 def test_what_goes_wrong_ahead_is_raised_in_its_turn():
-    made = ahead(lambda number: 1 // number, [1, 0, 1])
+    made = Ahead(lambda number: 1 // number, [1, 0, 1])
     assert next(made) == 1
     with pytest.raises(ZeroDivisionError):
         next(made)

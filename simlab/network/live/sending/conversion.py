@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from itertools import islice
 from time import perf_counter, thread_time
@@ -140,18 +140,31 @@ def _with_other_headers(data_set: bytes, source: UID, target: UID) -> bytes:
     return encoded
 
 
-def ahead(work: Callable[[K], T], inputs: Iterable[K], count: int = AHEAD) -> Generator[T, None, None]:
+class Ahead(Iterator[T]):
     """What ``work`` makes of the inputs, in their order; up to ``count`` of them are made before they are asked for.
 
-    On one thread of its own, which ends when the iterator is closed.
+    On one thread of its own, from the first time that one is asked for until the iterator is closed.
     """
-    rest = iter(inputs)
-    pool = ThreadPoolExecutor(1, "encode")
-    try:
-        waiting = deque(pool.submit(work, item) for item in islice(rest, count))
-        while waiting:
-            made = waiting.popleft().result()
-            waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
-            yield made
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def __init__(self, work: Callable[[K], T], inputs: Iterable[K], count: int = AHEAD) -> None:
+        self._pool = ThreadPoolExecutor(1, "encode")
+        self._made = (self._pool.submit(work, item) for item in inputs)
+        self._waiting: deque[Future[T]] = deque()
+        self._count = count
+
+    def __next__(self) -> T:
+        """The next one, as soon as it is made."""
+        self._waiting.extend(islice(self._made, self._count - len(self._waiting)))
+        if not self._waiting:
+            raise StopIteration
+        made = self._waiting.popleft().result()
+        self._waiting.extend(islice(self._made, 1))
+        return made
+
+    def is_ready(self) -> bool:
+        """Whether nobody has to wait for the next one, or for there being none."""
+        return not self._waiting or self._waiting[0].done()
+
+    def close(self) -> None:
+        """Make no more."""
+        self._pool.shutdown(cancel_futures=True)

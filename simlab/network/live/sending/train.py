@@ -34,6 +34,12 @@ _RECEIVE_BYTES = 16384
 _LONGEST_REST = 0.25
 """Seconds after which a sender that has nothing due is asked again whether to proceed."""
 
+_SLOW = 0.0005
+"""Seconds from which on it matters that nobody looks at the responses while the next instance is made or read."""
+
+_LOOK = 0.0001
+"""Seconds for which responses are looked for before that."""
+
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -93,7 +99,13 @@ class Train:
     """Move originator AE title and message ID."""
     first_message_id: int = 1
     ahead: bool = True
-    """Whether the next instance is taken out of ``outgoing`` while the peer is busy, or only when it can be begun."""
+    """Whether the next instance is taken out of ``outgoing`` while the peer is busy, or only when it can be begun.
+
+    Where that takes long, so that responses would be read late, it is only when nothing is outstanding, or after a look
+    for responses.
+    """
+    ready: Callable[[], bool] = lambda: True
+    """Whether ``outgoing`` has the next one already, where somebody else makes it."""
     other: Callable[[int, bytes], object] | None = None
     """Takes context ID and command set of what comes between responses and is none, such as a C-CANCEL. Without it,
     and with any message that has a data set, that is a breach of the protocol."""
@@ -154,6 +166,10 @@ class Journey:
         self._deadline = inf
         self._held: Outgoing | None = None
         """Taken out of the train, but not begun."""
+        self._making = 0.0
+        """Seconds that it takes to get the next one, about."""
+        self._looked = False
+        """Whether responses were looked for since the last one was begun."""
         self._rest = inf
         """Until when to leave it alone, if there is room for it."""
         self._stopped = False
@@ -197,7 +213,11 @@ class Journey:
 
     def _fill(self) -> None:
         """Begin as many messages as the window allows."""
+        self._rest = inf
         while not self.unwritten and len(self._outstanding) < self._window:
+            if self._outstanding and not (self._stopped or self._is_at_hand()):
+                self._rest = self.clock() + _LOOK
+                return
             instance = None if self._stopped else self._hold()
             if instance is None:
                 break
@@ -207,18 +227,31 @@ class Journey:
                     return
                 self._stopped = True
                 break
-            self._rest = inf
             self._begin(instance)
         if not (self._outstanding or self.unwritten):
             raise _EndedError(Ending.STOPPED if self._stopped else Ending.COMPLETE)
-        if self._held is None and not (self._stopped or self.unwritten) and self._train.ahead:
+        takes = self._train.ahead and self._making < _SLOW and self._train.ready()
+        if takes and self._held is None and not (self._stopped or self.unwritten):
             # While the peer is busy with what it has, the next one is made or read.
-            self._held = next(self._train.outgoing, None)
+            self._take()
+
+    def _is_at_hand(self) -> bool:
+        """Whether the next one can be begun before another look for responses."""
+        if self._held is not None or not self._train.ready():
+            return self._held is not None
+        self._looked = self._making >= _SLOW and not self._looked
+        return not self._looked
+
+    def _take(self) -> None:
+        """Take the next instance out of the train."""
+        began = self.clock()
+        self._held = next(self._train.outgoing, None)
+        self._making += (self.clock() - began - self._making) / 8
 
     def _hold(self) -> Outgoing | None:
         """The next instance, taken out of the train but not begun."""
         if self._held is None:
-            self._held = next(self._train.outgoing, None)
+            self._take()
         if self._held is not None and self._responses.leftover:
             self._responses.examine()
         return self._held

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from simlab.network.live.directory import Peer
 from simlab.network.live.sending.association import MAXIMUM_CONTEXTS, Requestor, at_once, contexts_for
-from simlab.network.live.sending.conversion import Preparation, Unsendable, ahead
+from simlab.network.live.sending.conversion import Ahead, Preparation, Unsendable
 from simlab.network.live.sending.drive import run, run_all
 from simlab.network.live.sending.train import Outgoing, Train
 from simlab.network.live.server import KeptInstance
@@ -119,7 +119,9 @@ class Transfer:
         converts = any(preparation.choices(*kept)[:1] != kept[1:] for kept in share.kept)
         prepared: Iterator[Outgoing | Unsendable]
         if converts and self.options.encode == "pipelined":
-            prepared = stack.enter_context(closing(ahead(preparation.prepare, share.instances)))
+            encoded = Ahead(preparation.prepare, share.instances)
+            prepared = stack.enter_context(closing(encoded))
+            train.ready = encoded.is_ready
         else:
             prepared = map(preparation.prepare, share.instances)
         train.outgoing, train.ahead = self._outgoing(prepared, train), self.options.encode != "per-instance"
