@@ -161,7 +161,8 @@ HALF = pdu(4, value(1, 3, store_command(9, "2.25.9"))) + pdu(4, value(1, 0, byte
 class Caller:
     """A connection on which an association is requested by hand."""
 
-    def __init__(self, place, window=None, maximum=16384):
+    def __init__(self, place, window=None, maximum=16384, behind=b""):
+        """``behind`` is sent together with the request."""
         self.connection = socket.create_connection(("127.0.0.1", place.port), timeout=BOUND)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         contexts = b"".join(
@@ -173,7 +174,7 @@ class Caller:
         content = b"\0\1\0\0" + b"ARCHIVE".ljust(16) + b"HAND".ljust(16) + bytes(32)
         content += item(0x10, b"1.2.840.10008.3.1.1.1") + contexts + item(0x50, user)
         try:
-            self.send(pdu(0x01, content))
+            self.send(pdu(0x01, content), behind)
             kind, self.answer = read_pdu(self.connection)
         except OSError:
             self.connection.close()

@@ -1,5 +1,6 @@
 """Who is let in (PS3.8 table 9-21), and how the connection is set up: real sockets, another's requestor."""
 
+import contextlib
 import socket
 import threading
 
@@ -8,7 +9,9 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
 from network.peers import leave_responses
+from network.storing import until
 from simlab.network.live.directory import Peer
+from simlab.network.live.receiving import acceptor as acceptors
 from simlab.network.live.receiving.acceptor import Acceptor, Listening
 from simlab.network.live.sending.association import Requestor, contexts_for
 from simlab.nodes.halves import LiveHalf
@@ -114,3 +117,37 @@ def test_a_requestor_leaves_no_socket_open(listen):
     requestor.ask(requestor.association.send_c_echo)
     requestor.close()
     assert connection.fileno() == -1
+
+
+def test_more_connections_than_a_system_can_wait_for_have_to_wait_themselves(listen, monkeypatch):
+    monkeypatch.setattr(acceptors, "MOST_CONNECTIONS", 2)
+    acceptor = listen()
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", acceptor.port))) for _ in range(2)]
+        until(lambda: len(acceptor.associations) == 2)
+        third = stack.enter_context(socket.create_connection(("127.0.0.1", acceptor.port)))
+        third.settimeout(0.3)
+        third.sendall(bytes.fromhex("ff0000000000"))  # no upper layer protocol: whoever reads it hangs up
+        with pytest.raises(TimeoutError):
+            third.recv(1)
+        silent[0].close()
+        third.settimeout(10)
+        assert third.recv(1) in (b"", b"\x07")
+    association = associate(acceptor)
+    assert association.is_established
+    association.release()
+
+
+def test_whoever_can_answer_nobody_any_more_says_so():
+    bugs = []
+    acceptor = Acceptor(Listening("ARCHIVE", "127.0.0.1", 0), LiveHalf(), None, bugs.append)
+
+    class Broken(type(acceptor.loop._selector)):
+        def select(self, timeout=None):
+            raise ValueError("filedescriptor out of range in select()")
+
+    acceptor.loop._selector.__class__ = Broken
+    socket.create_connection(("127.0.0.1", acceptor.port)).close()
+    acceptor._thread.join(10)
+    assert [str(bug) for bug in bugs] == ["filedescriptor out of range in select()"]
+    acceptor.close()

@@ -13,6 +13,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+from network.worlds import wait_for
 from simlab.network.live.commitment import SOP_INSTANCE
 from simlab.network.live.sending.association import Requestor, contexts_for
 
@@ -130,3 +131,19 @@ def test_odd_commitment_requests(association, archive, information, kind, instan
     status, _ = association.send_n_action(information, kind, StorageCommitmentPushModel, instance)
     assert status.Status == expected
     assert len(archive.requests) == (expected == 0)
+
+
+def test_a_retrieval_without_a_message_id_ends_its_association_and_nothing_else(live_world):
+    peer = live_world.network.directory.node("archive")
+    contexts = contexts_for((sop_class, "1.2.840.10008.1.2") for sop_class in CLASSES)
+    with Requestor.open("STRANGER", peer, contexts, timeout=5) as made:
+        request = C_MOVE()
+        request.Priority = 0
+        request.AffectedSOPClassUID = CLASSES[3]
+        request.MoveDestination = "READER"
+        request.Identifier = BytesIO(b"\x08\0\x52\0\6\0\0\0STUDY ")
+        context = next(c for c in made.association.accepted_contexts if c.abstract_syntax == CLASSES[3])
+        made.association.dimse.send_msg(request, context.context_id)
+        assert made.association.dimse.get_msg(block=True) == (None, None)
+        assert not made.association.dul.is_alive()
+    assert wait_for(live_world, live_world.network.echo("scanner", "archive")).ok

@@ -22,7 +22,8 @@ from simlab.network.live.receiving.faulty import serve
 from simlab.network.live.receiving.handlers import report_handler
 from simlab.network.live.sending.association import Requestor
 from simlab.network.live.server import LiveServer
-from simlab.network.live.wire.upper_layer import AssociationError, ThreadlessAssociation
+from simlab.network.live.wire.association import ThreadlessAssociation
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import CommitmentReport, Outcome, Status, Trouble
 from simlab.network.sop_classes import STORAGE_COMMITMENT
 from simlab.studies.study import InstanceReference

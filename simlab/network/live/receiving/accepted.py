@@ -13,20 +13,20 @@ from functools import partial
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_ECHO, C_GET, C_MOVE
-from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE, AsynchronousOperationsWindowNegotiation
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
-from simlab.network.faults import REJECTIONS, AssociationFault
-from simlab.network.live.receiving.faulty import AbortingParser, FaultyReception, serve, without_refused
-from simlab.network.live.receiving.handlers import STORAGE_SOP_CLASSES
+from simlab.network.faults import AssociationFault
+from simlab.network.live.receiving.faulty import AbortingParser, FaultyReception, serve
 from simlab.network.live.receiving.handover import GiveBack, Received
+from simlab.network.live.receiving.negotiation import negotiate
 from simlab.network.live.receiving.reception import BUFFER_BYTES, Reception
 from simlab.network.live.server import ReceivedInstance
+from simlab.network.live.wire.association import ThreadlessAssociation
 from simlab.network.live.wire.commands import Command
 from simlab.network.live.wire.pdus import ProtocolError
-from simlab.network.live.wire.upper_layer import AssociationError, ThreadlessAssociation
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import Status
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Accepted:
             size = 0
         self._heard = time.perf_counter()
         self._take_in(buffer[:size])
+        self._proceed()
 
     def _take_in(self, data: memoryview) -> None:
         try:
@@ -98,28 +99,37 @@ class Accepted:
             self.association.abort()
             self._leave_if_ended()
             raise
-        self._rest = bytes(data[used:])
-        self._act()
+        self._rest += data[used:]
 
-    def _act(self) -> None:
-        """Do what has become possible by what came."""
+    def _proceed(self) -> None:
+        """Do what has become possible, message by message."""
+        while self._act():
+            self._go_on()
+
+    def _act(self) -> bool:
+        """Do what has become possible by what came. Returns whether a message is done with: another may follow."""
         association = self.association
         primitive = self._dul.peek_next_pdu()
         if isinstance(primitive, A_ASSOCIATE):
             self._dul.receive_pdu()
             self._negotiate(primitive)
-        elif isinstance(primitive, A_RELEASE) and association.acse.is_release_requested():
+        elif isinstance(primitive, A_RELEASE) and not self._owes and association.acse.is_release_requested():
             association.acse.send_release(is_response=True)
             association.is_released, association.is_established = True, False
         if self._leave_if_ended():
-            return
+            return False
         requests = association.dimse.requests
+        if requests and self._owes:
+            self._acceptor.loop.remove_reader(self._connection)
+            return False
         if requests and isinstance(requests[0][1], C_ECHO) and not self._acceptor.faults.concern("C-ECHO"):
             context_id, request = requests.popleft()
             association._serve_request(request, context_id)
-            self._go_on()
-        elif requests:
+            return True
+        if requests:
             self.lend(self._serve)
+            return False
+        return self._dul.parser.paused  # for a C-CANCEL that came too late
 
     def _go_on(self) -> None:
         """A message has been served: take in what came behind it."""
@@ -127,8 +137,23 @@ class Accepted:
         rest, self._rest = self._rest, b""
         if rest:
             self._take_in(memoryview(rest))
-        else:
-            self._act()
+
+    @property
+    def _owes(self) -> bool:
+        """Whether C-STOREs that came before are still to be answered: nothing else gets between them and the responses.
+
+        What a fault plan answers late or not at all is owed to nobody.
+        """
+        reception = self._reception
+        if reception is None or isinstance(reception, FaultyReception):
+            return False
+        return reception.outstanding > (0 if self._dul.parser.between_messages else 1)  # one may be half there
+
+    def _proceed_at_last(self) -> None:
+        """Everything has been answered: what came behind it has its turn."""
+        if not (self._lent or self._leave_if_ended()):
+            self._acceptor.loop.add_reader(self._connection, self._receive)
+            self._proceed()
 
     def _negotiate(self, request: A_ASSOCIATE) -> None:
         acceptor, fault = self._acceptor, AssociationFault()
@@ -142,39 +167,20 @@ class Accepted:
     def _answer_late(self, request: A_ASSOCIATE, fault: AssociationFault) -> None:
         if self._dul.is_alive():
             self._answer(request, fault)
-            self._act()
+            self._proceed()
 
     def _answer(self, request: A_ASSOCIATE, fault: AssociationFault) -> None:
         association, acceptor = self.association, self._acceptor
         if fault.closes:
             association.kill()
             return
-        association.requestor.primitive = request
-        evt.trigger(association, evt.EVT_REQUESTED, {})
-        rejection = fault.rejection
-        if acceptor.established >= acceptor.listening.maximum_associations:
-            rejection = rejection or REJECTIONS["local-limit"]
-        if rejection is not None:
-            association.requestor.ae_title = request.calling_ae_title
-            association.acse.send_reject(*rejection)
+        agreed = negotiate(association, acceptor, request, fault)
+        if agreed is None:
             return
-        roles = association.requestor.role_selection
-        retrieves = any(role.scp_role and sop_class in STORAGE_SOP_CLASSES for sop_class, role in roles.items())
-        contexts = acceptor.contexts_to_retrieve if retrieves else acceptor.contexts
-        association.acceptor.supported_contexts = without_refused(contexts, fault)
-        window = self._negotiate_window()
-        association.acse.negotiate_association()
         if fault.aborts_at is not None:
             self._dul.parser = AbortingParser(self._dul, acceptor.listening.maximum_length, fault.aborts_at)
-        if association.is_established and acceptor.receiving is not None:
-            stored = {
-                int(context.context_id): (str(context.abstract_syntax), str(context.transfer_syntax[0]))
-                for context in association.accepted_contexts
-                if context.as_scp
-                and context.abstract_syntax in STORAGE_SOP_CLASSES
-                and str(context.transfer_syntax[0]) in acceptor.syntaxes
-            }
-            calling = str(association.requestor.ae_title)
+        if acceptor.receiving is not None:
+            stored, calling, window = agreed
             # What comes while a receiver has the association is the receiver's; after that it is ours.
             concerned = acceptor.faults.concern("C-STORE")
             if concerned:
@@ -229,18 +235,6 @@ class Accepted:
         """The receiver is gone, and with it what it was in the middle of."""
         self.association.abort()
         self._resume()
-
-    def _negotiate_window(self) -> int:
-        """Grant as many outstanding operations as both want; returns how many the peer may have, 0 for any number."""
-        offered, performed = self.association.requestor.asynchronous_operations
-        ours = self._acceptor.listening.outstanding
-        if (offered, performed) == (1, 1):
-            return 1
-        granted = min(offered or ours, ours or offered)
-        item = AsynchronousOperationsWindowNegotiation()
-        item.maximum_number_operations_invoked, item.maximum_number_operations_performed = granted, 1
-        self.association.acceptor.add_negotiation_item(item)
-        return granted
 
     def abort_if_idle(self) -> None:
         """Abort if nothing has come for too long, and the peer does not wait for us."""
@@ -304,7 +298,7 @@ class Accepted:
     def _serve(self) -> None:
         """Serve the requests that have come."""
         association = self.association
-        while association.dimse.requests:
+        while association.dimse.requests and not self._owes:
             self._acceptor.hear_receivers()
             if not association.is_established:
                 return
@@ -316,10 +310,11 @@ class Accepted:
         association, retrieve = self.association, self._acceptor.retrieve
         context = association._accepted_cx.get(context_id)
         if isinstance(request, C_MOVE | C_GET) and context is not None and retrieve is not None:
-            association.dimse.cancel_req = {}
+            if not request.is_valid_request:
+                association.abort()
+                return
             with suppress(AssociationError):  # the peer is gone, and nobody else has to hear of it
                 retrieve(association, request, context)
-            association.dimse.cancel_req = {}
         else:
             association._serve_request(request, context_id)
 
@@ -338,8 +333,7 @@ class Accepted:
         self._acceptor.loop.add_reader(self._connection, self._receive)
         if self._dul.parser.paused and not self.association.dimse.requests:
             self._go_on()
-        else:
-            self._act()
+        self._proceed()
 
     # ---- any thread
 
@@ -354,6 +348,9 @@ class Accepted:
         if self._given_back is not None:
             with suppress(RuntimeError):  # the acceptor has been closed
                 self._acceptor.loop.call_soon_threadsafe(self._take_back_at_last)
+        elif not self._owes and (self._dul.release_requested or self.association.dimse.requests):
+            with suppress(RuntimeError):
+                self._acceptor.loop.call_soon_threadsafe(self._proceed_at_last)
 
     def _take_back_at_last(self) -> None:
         given_back, self._given_back = self._given_back, None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from simlab.network.live.receiving.receivers import Receivers
 from simlab.network.live.receiving.reception import Receiving
 from simlab.network.live.sending.association import MAXIMUM_LENGTH, new_entity
 from simlab.network.live.server import LiveServer, Offer, ReceivedInstance, Respond
-from simlab.network.live.wire.upper_layer import ThreadlessAssociation
+from simlab.network.live.wire.association import ThreadlessAssociation
 from simlab.network.seam import Status
 
 IDLE_TIMEOUT = 60.0
@@ -43,9 +44,12 @@ BACKLOG = 128
 LONGEST_HEARING = 10.0
 """Seconds for which somebody who asks waits for what receivers have received."""
 
+MOST_CONNECTIONS = 500 if sys.platform == "win32" else 1_000_000
+"""At a time, associated or not: on Windows nobody can wait for more than 512 sockets at once. Others wait to get in."""
+
 _ACCEPTED_AT_ONCE = 64
 _RECOVERY = 0.1
-"""Seconds after which we listen again when descriptors ran out."""
+"""Seconds after which we listen again when descriptors ran out, or there were too many connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,9 @@ class Acceptor:
         self._look_for_silence()
         try:
             self.loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, this node answers nobody any more
+            self.on_bug(error)
+            self._stop()
         finally:
             self._listener.close()
             self.loop.close()
@@ -190,18 +197,24 @@ class Acceptor:
 
     def _take_in(self) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
+            if len(self.associations) >= MOST_CONNECTIONS:
+                self._take_in_later()
+                return
             try:
                 connection, address = self._listener.accept()
             except BlockingIOError:  # nobody waits any longer
                 return
             except OSError:  # no descriptors are left: others must end first
-                self.loop.remove_reader(self._listener)
-                self.loop.call_later(_RECOVERY, self.loop.add_reader, self._listener, self._take_in)
+                self._take_in_later()
                 return
             try:
                 self.associations.add(Accepted(self, connection, address))
             except OSError:  # gone before we looked at it; not every system still lets us set its options
                 connection.close()
+
+    def _take_in_later(self) -> None:
+        self.loop.remove_reader(self._listener)
+        self.loop.call_later(_RECOVERY, self.loop.add_reader, self._listener, self._take_in)
 
     def _look_for_silence(self) -> None:
         """Abort associations on which nothing has come for too long."""

@@ -40,21 +40,25 @@ class Channel:
         self._closed = closed
         self._unread = bytearray()
         self._descriptors: deque[int] = deque()
-        self._unsent: deque[tuple[memoryview, int | None, Then]] = deque()
+        self._unsent: deque[tuple[memoryview, socket.socket | None, Then]] = deque()
         end.setblocking(False)
         loop.add_reader(end, self._read)
 
     def send(self, message: Any, passed: socket.socket | None = None, then: Then = _nothing) -> None:
         """Send a message, and a duplicate of an open socket with it. Messages arrive in order, unless it is closed.
 
+        A message with a socket that has been closed is about nothing any more, and is not sent.
         ``then`` is called once the system has all of the message: from then on it arrives even if this process ends.
         """
         if self._end.fileno() < 0:
             return
+        try:  # its owner may close it before its message goes
+            duplicate = None if passed is None else passed.dup()
+        except OSError:
+            return
         content = pickle.dumps((message, passed is not None), pickle.HIGHEST_PROTOCOL)
-        descriptor = None if passed is None else passed.fileno()
         waiting = bool(self._unsent)
-        self._unsent.append((memoryview(len(content).to_bytes(_LENGTH, "big") + content), descriptor, then))
+        self._unsent.append((memoryview(len(content).to_bytes(_LENGTH, "big") + content), duplicate, then))
         if not waiting:
             self._write()
 
@@ -65,16 +69,19 @@ class Channel:
         self._loop.remove_reader(self._end)
         self._loop.remove_writer(self._end)
         self._end.close()
+        self._forget()
         while self._descriptors:
             socket.close(self._descriptors.popleft())
 
     def _write(self) -> None:
         try:
             while self._unsent:
-                content, descriptor, then = self._unsent[0]
-                # A descriptor travels with the first byte of its message.
-                descriptors = [] if descriptor is None else [descriptor]
-                sent = socket.send_fds(self._end, [content], descriptors) if descriptors else self._end.send(content)
+                content, passed, then = self._unsent[0]
+                if passed is None:
+                    sent = self._end.send(content)
+                else:  # a descriptor travels with the first byte of its message
+                    sent = socket.send_fds(self._end, [content], [passed.fileno()])
+                    passed.close()
                 if sent == len(content):
                     self._unsent.popleft()
                     then()
@@ -84,8 +91,15 @@ class Channel:
             self._loop.add_writer(self._end, self._write)
             return
         except OSError:  # the other end is gone: reading tells
-            self._unsent.clear()
+            self._forget()
         self._loop.remove_writer(self._end)
+
+    def _forget(self) -> None:
+        """Nothing more can be sent."""
+        for _, passed, _ in self._unsent:
+            if passed is not None:
+                passed.close()
+        self._unsent.clear()
 
     def hear(self) -> None:
         """Take in all that the other end has sent so far."""

@@ -21,11 +21,12 @@ from simlab.network.faults import Asked, AssociationFault, Faults, RequestFault
 from simlab.network.live.commitment import report_from_data_set, request_from_data_set
 from simlab.network.live.receiving.handlers import Contexts
 from simlab.network.live.receiving.reception import Deliver, Receiving, Reception, Writing
+from simlab.network.live.wire.association import ThreadlessAssociation
 from simlab.network.live.wire.attributes import UnreadableError, read_attributes
 from simlab.network.live.wire.commands import Command, store_response
 from simlab.network.live.wire.elements import wanted
 from simlab.network.live.wire.pdus import P_DATA_TF, DataSink, Incoming, PDUParser, ProtocolError, Reason
-from simlab.network.live.wire.upper_layer import ThreadlessAssociation, UpperLayer
+from simlab.network.live.wire.upper_layer import UpperLayer
 from simlab.network.query import Identifier
 from simlab.network.seam import SUCCESS, Status
 from simlab.network.sop_classes import VERIFICATION

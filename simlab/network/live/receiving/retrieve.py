@@ -20,9 +20,9 @@ from simlab.network.live.sending.conversion import Preparation, Unsendable
 from simlab.network.live.sending.drive import run
 from simlab.network.live.sending.train import Outgoing
 from simlab.network.live.server import KeptInstance, LiveServer
+from simlab.network.live.wire.association import ThreadlessAssociation
 from simlab.network.live.wire.identifiers import query_from_data_set
 from simlab.network.live.wire.pdus import ProtocolError
-from simlab.network.live.wire.upper_layer import ThreadlessAssociation
 from simlab.network.seam import DEFAULT_TIMEOUT, NO_STATUS, Located, Status, is_success
 from simlab.network.sop_classes import MODELS
 from simlab.records import InstanceRows

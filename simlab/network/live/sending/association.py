@@ -27,7 +27,8 @@ from pynetdicom.transport import AddressInformation
 
 from simlab.network.live.directory import Peer
 from simlab.network.live.sending.train import Ending, Outgoing, Train
-from simlab.network.live.wire.upper_layer import AssociationError, ThreadlessAssociation
+from simlab.network.live.wire.association import ThreadlessAssociation
+from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.seam import Status, Trouble
 from simlab.records import InstanceRows
 from simlab.studies.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
