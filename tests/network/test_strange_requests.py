@@ -133,16 +133,18 @@ def test_odd_commitment_requests(association, archive, information, kind, instan
     assert len(archive.requests) == (expected == 0)
 
 
-def test_a_retrieval_without_a_message_id_ends_its_association_and_nothing_else(live_world):
+@pytest.mark.parametrize(("message_id", "context_of"), [(None, CLASSES[3]), (1, CLASSES[4])])
+def test_a_retrieval_that_is_none_ends_its_association_and_nothing_else(live_world, message_id, context_of):
     peer = live_world.network.directory.node("archive")
     contexts = contexts_for((sop_class, "1.2.840.10008.1.2") for sop_class in CLASSES)
     with Requestor.open("STRANGER", peer, contexts, timeout=5) as made:
         request = C_MOVE()
+        request.MessageID = message_id
         request.Priority = 0
         request.AffectedSOPClassUID = CLASSES[3]
         request.MoveDestination = "READER"
         request.Identifier = BytesIO(b"\x08\0\x52\0\6\0\0\0STUDY ")
-        context = next(c for c in made.association.accepted_contexts if c.abstract_syntax == CLASSES[3])
+        context = next(c for c in made.association.accepted_contexts if c.abstract_syntax == context_of)
         made.association.dimse.send_msg(request, context.context_id)
         assert made.association.dimse.get_msg(block=True) == (None, None)
         assert not made.association.dul.is_alive()

@@ -310,7 +310,7 @@ class Accepted:
         association, retrieve = self.association, self._acceptor.retrieve
         context = association._accepted_cx.get(context_id)
         if isinstance(request, C_MOVE | C_GET) and context is not None and retrieve is not None:
-            if not request.is_valid_request:
+            if not request.is_valid_request or request.AffectedSOPClassUID != context.abstract_syntax:
                 association.abort()
                 return
             with suppress(AssociationError):  # the peer is gone, and nobody else has to hear of it
