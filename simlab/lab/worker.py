@@ -23,6 +23,7 @@ from multiprocessing.connection import Client, Connection
 from typing import Any
 
 from simlab.errors import UserError
+from simlab.lab.channel import without_nagle
 from simlab.lab.group import Group
 from simlab.network.live.receiving.descriptors import raise_descriptor_limit
 
@@ -93,7 +94,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it stops us in good order
     raise_descriptor_limit()
     address = json.loads(sys.stdin.readline())
-    channel = Client(tuple(address["host_port"]), authkey=bytes.fromhex(address["key"]))
+    channel = without_nagle(Client(tuple(address["host_port"]), authkey=bytes.fromhex(address["key"])))
     worker = Worker(channel)
     try:
         worker.serve()

@@ -44,6 +44,20 @@ def bounded(seconds=BOUND):
     assert time.perf_counter() - begun < seconds
 
 
+def test_processes_agree_on_the_time(processes, tmp_path):
+    with bounded(), Department(tiny_topology(), Staging(tmp_path, "", works=False)) as department:
+        department.run()
+        for source, target in (("ct1", "archive"), ("archive", "ct1"), ("ris", "ct1")):
+            outside = []
+            for _ in range(20):
+                began = department.now()
+                started = department.call(source, "echo", target).result(BOUND).started
+                outside.append(max(began - started, started - department.now()))
+            assert min(outside) <= 0, f"{source} did not begin after it was told to, and before it was done"
+            assert max(outside) < 0.002
+    assert len(processes) == 3
+
+
 def test_up_and_down(processes):
     with bounded(), tiny_lab().up() as network:
         assert set(network.peers) == {"ris", "ct1", "archive"}
