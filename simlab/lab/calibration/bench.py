@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -63,6 +64,9 @@ MESSAGE = 0.010
 MOST_ROUNDS = 8
 """However much time there is: what is stored stays where it is, some 250 MB each time."""
 
+TRIES = 4
+"""Of something during which the associations hardly met, each twice as long as the one before."""
+
 ROUNDS = 3
 """That there is to be time for, unless somebody comes again."""
 
@@ -91,6 +95,8 @@ class Bench:
         self._scanners = [name for name in self._topology.nodes if name != server]
         self._studies = _Studies(int(time.time()))
         self._scale = 1.0
+        self._longer: defaultdict[Cell, int] = defaultdict(lambda: 1)
+        """By how much what is tried is longer than usual, because associations hardly met."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -148,7 +154,7 @@ class Bench:
             for cell in sorted(cells, key=lambda cell: draws.uniform("order", f"{number} {cell}")):
                 if not number or time.monotonic() < until:
                     tell(f"{self.server}: {cell}")
-                    self.seen.add(cell, self._store(cell) if cell.protocol else self._message(cell))
+                    self._try(cell)
             number += 1
         if self._spec.kind in {"archive", "external"}:
             tell(f"{self.server}: commitment requests")
@@ -169,8 +175,18 @@ class Bench:
         self.seen.made = made
         self._scale = max(0.0, min(1.0, seconds / self._rounds / expected))
 
-    def _store(self, cell: Cell) -> Trial:
+    def _try(self, cell: Cell) -> None:
+        """Try it for longer if the associations hardly met; whoever never meets shows nothing."""
+        for _ in range(TRIES):
+            trial = self._store(cell) if cell.protocol else self._message(cell)
+            if trial is not None:
+                self.seen.add(cell, trial)
+                return
+            self._longer[cell] *= 2
+
+    def _store(self, cell: Cell) -> Trial | None:
         count = max(FEWEST_INSTANCES, round(INSTANCES[cell.protocol][cell.associations] * self._scale))
+        count *= self._longer[cell]
         return seen_stores(self._transfer(cell.protocol, [count] * cell.associations))
 
     def _transfer(self, protocol: str, counts: Sequence[int]) -> list[Stored]:
@@ -201,10 +217,10 @@ class Bench:
             if len(lanes) == 1:  # several have the processors to share, which in a department they seldom do
                 self.seen.made.setdefault(study.order.modality, []).append(seconds)
 
-    def _message(self, cell: Cell) -> Trial:
+    def _message(self, cell: Cell) -> Trial | None:
         scanners = [self._scanners[number % len(self._scanners)] for number in range(cell.associations)]
 
-        count = max(FEWEST_MESSAGES, round(MESSAGES * self._scale))
+        count = max(FEWEST_MESSAGES, round(MESSAGES * self._scale)) * self._longer[cell]
 
         def ask(scanner: str) -> list[Outcome]:
             return [self._ask(scanner, cell.operation) for _ in range(count)]

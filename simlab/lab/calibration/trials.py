@@ -56,13 +56,16 @@ class Trial:
         return [seconds * len(self.trains) / len(self.latencies) for seconds in self.trains]
 
 
-def seen_stores(outcomes: Sequence[Stored]) -> Trial:
-    """What studies show that were stored side by side, one association each."""
+def seen_stores(outcomes: Sequence[Stored]) -> Trial | None:
+    """What studies show that were stored side by side, one association each; None if they hardly met."""
     rows = [outcome.rows for outcome in outcomes]
     ends = [list(each.finished) for each in rows]
     starts = [list(each.started) for each in rows]
+    throughput = _throughput(starts, ends)
+    if throughput is None:
+        return None
     return Trial(
-        _throughput(starts, ends),
+        throughput,
         [
             end - start
             for began, ended in zip(starts, ends, strict=True)
@@ -78,22 +81,23 @@ def seen_stores(outcomes: Sequence[Stored]) -> Trial:
     )
 
 
-def seen_messages(lanes: Sequence[Sequence[Outcome]]) -> Trial:
-    """What messages show that were sent in some lanes side by side, one after another, each on its own association."""
+def seen_messages(lanes: Sequence[Sequence[Outcome]]) -> Trial | None:
+    """What messages show that were sent in some lanes side by side, one after another, each on its own association.
+
+    None if they hardly met.
+    """
     starts = [[outcome.started for outcome in lane] for lane in lanes]
     ends = [[outcome.finished for outcome in lane] for lane in lanes]
     latencies = [outcome.finished - outcome.started for lane in lanes for outcome in lane]
-    return Trial(_throughput(starts, ends), latencies, _gaps(starts, ends))
+    throughput = _throughput(starts, ends)
+    return None if throughput is None else Trial(throughput, latencies, _gaps(starts, ends))
 
 
-def _throughput(starts: Sequence[Sequence[float]], ends: Sequence[Sequence[float]]) -> float:
-    """How many a second ended while all lanes were at work; of all, if they never were."""
+def _throughput(starts: Sequence[Sequence[float]], ends: Sequence[Sequence[float]]) -> float | None:
+    """How many a second ended while all lanes were at work; None if that was too short for one each."""
     began, ended = max(lane[0] for lane in starts), min(lane[-1] for lane in ends)
     inside = sum(began < end <= ended for lane in ends for end in lane)
-    if inside < len(ends) or ended <= began:
-        began, ended = min(lane[0] for lane in starts), max(lane[-1] for lane in ends)
-        inside = sum(map(len, ends))
-    return inside / (ended - began)
+    return inside / (ended - began) if inside >= len(ends) and ended > began else None
 
 
 def _gaps(starts: Sequence[Sequence[float]], ends: Sequence[Sequence[float]]) -> list[float]:
