@@ -20,6 +20,8 @@ from network.hostile import (
 from network.peers import NO_DATA_SET, accept, command_pdu, number, pdu, read_pdu
 from network.worlds import make_study
 from simlab.network.live import network as network_module
+from simlab.network.live.receiving import retrieve as retrieve_module
+from simlab.network.live.sending import association as association_module
 from simlab.network.query import Query
 from simlab.network.seam import DEFAULT_TIMEOUT, CommitmentReport, Located, Status, Trouble
 
@@ -176,3 +178,21 @@ def test_a_status_of_a_server_reaches_the_peer_as_it_is(world):
     study = make_at_scanner(world, 1)
     stored = wait_for(world, world.network.store("scanner", "archive", study))
     assert (stored.status, stored.comment) == (0xA900, "x" * 64)
+
+
+def test_whoever_takes_nothing_but_tiny_pdus_gets_nothing(world, monkeypatch):
+    study = store_at_archive(world)
+    query = Query({"StudyInstanceUID": study.uid})
+    with monkeypatch.context() as patch:
+        patch.setattr(association_module, "MAXIMUM_LENGTH", 512)
+        got = wait_for(world, world.network.get("reader", "archive", query, study=study.uid, timeout=TIMEOUT))
+    assert (got.ok, got.completed) == (False, 0)
+    assert wait_for(world, world.network.get("reader", "archive", query, study=study.uid)).completed == study.count
+
+
+def test_of_more_sub_operations_than_can_be_told_as_many_are(world, monkeypatch):
+    monkeypatch.setattr(retrieve_module, "MOST_TOLD", 3)
+    study = store_at_archive(world)
+    moved = move(world, study, "reader")
+    assert (moved.ok, moved.completed, moved.failed) == (True, 3, 0)
+    assert len(world.servers["reader"].stored) == study.count == 4

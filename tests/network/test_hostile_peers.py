@@ -311,3 +311,21 @@ def test_callers_who_hang_up_take_nobodys_place(world, connect):
         connect().close()
     assert_threads_end(before)
     assert wait_for(world, world.network.echo("scanner", "archive")).ok
+
+
+@pytest.mark.parametrize("behind", [ABORT, pdu(0x09, bytes(4))], ids=["abort", "nonsense"])
+@pytest.mark.parametrize("associations", [1, 2])
+def test_a_peer_that_accepts_and_ends_it_in_the_same_breath(world, scripted, behind, associations):
+    def script(peer, connection):
+        _, request = read_pdu(connection)
+        connection.sendall(accept_pdu(request) + behind)
+        peer.done.wait()
+
+    scripted(script)
+    before = data_plane_threads()
+    options = StoreOptions(associations)
+    outcome = wait_for(world, world.network.store("scanner", "peer", make_at_scanner(world), options, timeout=TIMEOUT))
+    assert outcome.trouble is Trouble.ABORTED
+    assert outcome.acknowledged == outcome.in_doubt == frozenset()
+    assert wait_for(world, world.network.echo("scanner", "peer", timeout=TIMEOUT)).trouble is Trouble.ABORTED
+    assert_threads_end(before)

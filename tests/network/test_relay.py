@@ -276,7 +276,14 @@ def test_what_the_relay_cannot_do_is_told(relay):
     with pytest.raises(RelayError, match='a second link "link"'):
         relay.add_link("link", LinkSettings())
     with call(relay.control) as sock, sock.makefile("rb") as answers:
-        for nonsense in (b"\xff\n", b"[]\n", b'{"do": "listen"}\n', b'{"do": "dance"}\n', b'"text"\n'):
+        for nonsense in (
+            b"\xff\n",
+            b"[]\n",
+            b'{"do": "listen"}\n',
+            b'{"do": "dance"}\n',
+            b'"text"\n',
+            b"[" * 50_000 + b"\n",
+        ):
             sock.sendall(nonsense)
             assert json.loads(answers.readline())["ok"] is False
     relay.check()

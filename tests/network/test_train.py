@@ -4,6 +4,7 @@ import contextlib
 import random
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -221,6 +222,25 @@ def test_over_tls(receiver, window):
     run(train)
     assert train.ending is Ending.COMPLETE
     assert [message.data_set for message in peer.received] == [b"".join(each.parts) for each in instances(20)]
+
+
+@pytest.mark.parametrize(("window", "delay"), [(1, 0.0), (3, 0.0), (1, 0.1)])
+def test_a_connection_on_which_somebody_hangs_up(receiver, window, delay):
+    train = train_to(receiver(silence), instances(5), window=window)
+
+    def hang_up():
+        time.sleep(delay)
+        train.connection.shutdown(socket.SHUT_RDWR)
+        train.connection.close()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    if not delay:
+        thread.join()
+    run(train)
+    thread.join()
+    assert train.ending is Ending.DISCONNECTED
+    assert fates(train) == ((0, window, 5 - window) if delay else (0, 0, 5))
 
 
 # ---- what a response took

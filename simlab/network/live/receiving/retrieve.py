@@ -35,6 +35,9 @@ ALL_FAILED = 0xA702
 UNKNOWN_DESTINATION = 0xA801
 UNABLE_TO_PROCESS = 0xC000
 
+MOST_TOLD = 0xFFFF
+"""Sub-operations of a kind: their numbers have two bytes (PS3.7 table 9.3-9). Of more, this many are told."""
+
 
 class Forward(Protocol):
     """How a node stores the instances of a C-MOVE at their destination."""
@@ -140,7 +143,7 @@ def _store_back(association: ThreadlessAssociation, instance: Outgoing | Unsenda
         except ProtocolError:
             association.dul.refuse()
             return NO_STATUS
-    return train.rows.status[0]
+    return train.rows.status[0] if train.rows else NO_STATUS
 
 
 class _Dialogue:
@@ -229,11 +232,11 @@ class _Dialogue:
         if comment:
             response.ErrorComment = comment[:64]
         if status in (PENDING, CANCELLED):
-            response.NumberOfRemainingSuboperations = len(self._remaining)
+            response.NumberOfRemainingSuboperations = min(len(self._remaining), MOST_TOLD)
         if status == PENDING or status in (0x0000, CANCELLED, SOME_FAILED, ALL_FAILED):
-            response.NumberOfCompletedSuboperations = self._completed
-            response.NumberOfFailedSuboperations = len(self._failed)
-            response.NumberOfWarningSuboperations = self._warning
+            response.NumberOfCompletedSuboperations = min(self._completed, MOST_TOLD)
+            response.NumberOfFailedSuboperations = min(len(self._failed), MOST_TOLD)
+            response.NumberOfWarningSuboperations = min(self._warning, MOST_TOLD)
         if self._failed and status in (CANCELLED, SOME_FAILED, ALL_FAILED):
             identifier = Dataset()
             identifier.FailedSOPInstanceUIDList = self._failed

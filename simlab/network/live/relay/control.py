@@ -38,7 +38,10 @@ class ControlListener:
             sock, _address = self._listener.accept()
         except OSError:
             return
-        self._talks.add(_Talk(self._loop, sock, self._obey, self._talks.discard))
+        try:
+            self._talks.add(_Talk(self._loop, sock, self._obey, self._talks.discard))
+        except OSError:  # gone before we looked at it; not every system still lets us set its options
+            sock.close()
 
     def close(self) -> None:
         """Hang up on everybody."""
@@ -83,7 +86,7 @@ class _Talk:
             return {"ok": True, **self._obey(json.loads(line))}
         except RelayError as error:
             return {"ok": False, "error": str(error)}
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             return {"ok": False, "error": f"that message makes no sense: {type(error).__name__}: {error}"}
 
     def close(self) -> None:

@@ -111,7 +111,10 @@ class Relay:
                 again = partial(self._accept, listener, take)
                 self._loop.at(self._loop.now() + PAUSE, self._take_in, listener, again)
                 return
-            take(sock)
+            try:
+                take(sock)
+            except OSError:  # gone before we looked at it; not every system still lets us set its options
+                sock.close()
 
     def _pass(self, _: int) -> None:
         """Nothing to do."""

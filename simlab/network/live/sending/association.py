@@ -135,7 +135,7 @@ class Requestor:
             association.bind(event, handler)
         asked = time.perf_counter()
         association.request()
-        if not association.is_established:
+        if not (association.is_established and association.dul.is_alive()):  # it may have ended in the same breath
             waited = time.perf_counter() - asked
             association.kill()
             raise _refusal(association, peer, connected=connected.is_set(), waited=waited)

@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from struct import Struct
 
@@ -44,6 +44,9 @@ def run_all(trains: Sequence[Train]) -> None:
 
 def _alternate(train: Train) -> None:
     journey = Journey(train)
+    if train.connection.fileno() < 0:
+        journey.lose()
+        return
     with _bounded(train.connection, train.timeout), selectors.DefaultSelector() as selector:
         selector.register(train.connection, selectors.EVENT_READ)
         goes_on = journey.step(readable=False)
@@ -65,7 +68,8 @@ def _bounded(connection: socket.socket, seconds: float) -> Iterator[None]:
         yield
     finally:
         _bound(connection, 0.0)
-        connection.settimeout(before)
+        with suppress(OSError):  # somebody has hung up meanwhile
+            connection.settimeout(before)
 
 
 def _bound(connection: socket.socket, seconds: float) -> bool:
@@ -89,11 +93,15 @@ def _run_together(trains: Iterable[Train]) -> None:
             _loop(selector, journeys)
     finally:
         for journey, timeout in zip(journeys, before, strict=True):
-            journey.connection.settimeout(timeout)
+            with suppress(OSError):  # somebody has hung up meanwhile
+                journey.connection.settimeout(timeout)
 
 
 def _loop(selector: selectors.BaseSelector, journeys: Sequence[Journey]) -> None:
     for journey in journeys:
+        if journey.connection.fileno() < 0:
+            journey.lose()
+            continue
         journey.connection.settimeout(0)
         selector.register(journey.connection, selectors.EVENT_READ, journey)
         _step(selector, selector.get_key(journey.connection), readable=False)

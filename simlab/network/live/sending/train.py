@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
@@ -209,6 +210,10 @@ class Journey:
             return True
         return False
 
+    def lose(self) -> None:
+        """End: somebody has hung up."""
+        self._end(Ending.DISCONNECTED)
+
     # ---- sending
 
     def _fill(self) -> None:
@@ -347,7 +352,8 @@ class Journey:
 
     def _hear_out(self) -> NoReturn:
         """A connection that takes no more may still hold responses, and why that is."""
-        self.connection.settimeout(0)
+        with suppress(OSError):  # somebody has hung up
+            self.connection.settimeout(0)
         while self._read():
             if self._responses.leftover:
                 self._responses.examine()
