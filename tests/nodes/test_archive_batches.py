@@ -164,6 +164,29 @@ def test_what_the_disk_does_not_take_waits_and_nothing_is_lost(archive, monkeypa
     assert store(archive, sent(data_set(number=3))).code == SUCCESS
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_the_names_of_all_folders_above_an_instance_are_synced(tmp_path, monkeypatch, attempts):
+    """Also if they were made by an attempt that failed, or by a process that was killed before it synced them."""
+    synced, sync = [], keeper.sync_folder
+    monkeypatch.setattr(keeper, "sync_folder", lambda folder: (synced.append(folder), sync(folder)))
+    monkeypatch.setattr(writer, "RETRY", 0.05)
+    root, first = tmp_path / "durable", sent(data_set())
+    archive = state.ArchiveState(root, durable=True)
+    with monkeypatch.context() as patched:
+        if attempts > 1:
+            refuse(patched, first.reference.sop_instance)
+        assert store(archive, first).code == SUCCESS
+        until(lambda: attempts == 1 or archive._writer.trouble)
+    until(lambda: root in synced and not left(archive))
+    (series,) = (path.parent for path in root.rglob("*.dcm"))
+    assert {series, series.parent, series.parent.parent, root} <= set(synced)
+    synced.clear()
+    assert store(archive, sent(data_set(number=2))).code == SUCCESS
+    until(lambda: synced)
+    archive.close()
+    assert synced == [series], "the rest is on the disk"
+
+
 def test_a_file_that_somebody_deleted_holds_nobody_up(archive):
     instances = [sent(data_set(number=number)) for number in range(3)]
     with busy(archive):

@@ -1,7 +1,10 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime
 
 import pytest
+from sqlalchemy import text
 
 from nodes.archive_samples import CT, SR, fill, find
 from simlab.network.query import Level, Model, Query
@@ -148,3 +151,24 @@ def test_memory_holds_and_regroups():
     assert list(holdings.locate(series).references) == list(study.references[3:])
     image = Query({"SOPInstanceUID": study.reference(4).sop_instance}, Model.STUDY_ROOT, Level.IMAGE)
     assert list(holdings.locate(image).references) == [study.reference(4)]
+
+
+def test_more_uids_than_sqlite_takes_parameters(archive):
+    fill(archive)
+    uids = ("2.25.1", *(f"2.25.7.{number}" for number in range(300_000)))
+    assert [each["StudyInstanceUID"] for each in find(archive, Level.STUDY, {"StudyInstanceUID": uids})] == ["2.25.1"]
+    located = archive.locate(Query({"StudyInstanceUID": uids}, Model.STUDY_ROOT, Level.STUDY))
+    assert len(located.references) == 5
+
+
+def test_as_many_may_ask_at_a_time_as_there_are(archive):
+    fill(archive)
+    everybody = threading.Barrier(40, timeout=20)
+
+    def ask(_):
+        with archive._index._engine.connect() as connection:
+            everybody.wait()
+            return connection.execute(text("select 1")).scalar_one()
+
+    with ThreadPoolExecutor(40) as pool:
+        assert list(pool.map(ask, range(40))) == [1] * 40

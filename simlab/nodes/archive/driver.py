@@ -59,6 +59,11 @@ def is_listed(column_: Column[Any]) -> ColumnElement[bool]:
     return column_.in_(select(column("value")).select_from(func.json_each(bindparam("listed"))))
 
 
+def is_among(column_: Column[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """Whether a column has any of these values, however many they are."""
+    return column_.in_(select(column("value")).select_from(func.json_each(as_list(values))))
+
+
 def inserting(table: Table) -> str:
     """The statement that inserts a row, of all columns but the first, which is its number."""
     return _compiled(insert(table).values({name: bindparam(name) for name in table.c.keys()[1:]}))

@@ -16,7 +16,7 @@ from simlab.faults import Known
 from simlab.network.matching import date_bounds, has_wildcard, value_representation, values_of
 from simlab.network.query import Identifier, Level, Value
 from simlab.nodes.archive.batch import ENTRY_COLUMNS, Batch, as_entry, entries_of, entry_of
-from simlab.nodes.archive.driver import as_list, finding, is_listed
+from simlab.nodes.archive.driver import as_list, finding, is_among, is_listed
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import text
 from simlab.nodes.archive.hierarchy import COMPUTED, UNIQUE_KEY, down_to
@@ -39,7 +39,8 @@ class Index:
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
         self.path = path
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_WAIT})
+        # As many connections as there are callers at a time: one that waits for another's would wait without a bound.
+        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_WAIT}, max_overflow=-1)
         self.requests = KeptRequests(self._engine)
         """Commitment requests that were accepted."""
         self._places: dict[tuple[str, str], Place] = {}
@@ -120,7 +121,7 @@ class Index:
         )
         for level, column in UNIQUE_COLUMN.items():
             if UNIQUE_KEY[level] in unique_keys:
-                statement = statement.where(column.in_(unique_keys[UNIQUE_KEY[level]]))
+                statement = statement.where(is_among(column, unique_keys[UNIQUE_KEY[level]]))
         with self._engine.connect() as connection:
             return tuple(InstanceReference(*row) for row in connection.execute(statement))
 
@@ -160,7 +161,7 @@ def _narrowing(levels: Collection[Level], keys: Identifier) -> Iterator[ColumnEl
         values = values_of(keyword, keys.get(keyword, ""))
         wild = value_representation(keyword) != "UI" and any(map(has_wildcard, values))
         if values and not wild:
-            yield column.in_(values)
+            yield is_among(column, values)
 
 
 def _number(attributes: Identifier) -> int | None:

@@ -8,7 +8,7 @@ this may be killed at any moment.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,9 @@ from simlab.nodes.archive.batch import Batch
 from simlab.nodes.archive.files import Entry
 from simlab.nodes.archive.header import Header
 from simlab.nodes.archive.index import Index
+
+MOST_NAMED = 10_000
+"""Folders of which it is remembered that nothing above them has to be synced."""
 
 
 class Arrival(NamedTuple):
@@ -34,6 +37,8 @@ class Keeper:
         self._root = root
         self._index = index
         self._durable = durable
+        self._named: set[Path] = set()
+        """Folders whose own names, and those of the folders above them, are on the disk."""
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:
         """Keep these instances, in place of earlier ones with the same UID.
@@ -46,8 +51,25 @@ class Keeper:
             places = [_enter(arrival, batch) for arrival in arrivals]
         moved = self._move(zip((arrival.instance.file for arrival in arrivals), places, strict=True))
         if self._durable:
-            for folder in moved:
-                sync_folder(folder)
+            self._sync(moved)
+
+    def _sync(self, folders: Collection[Path]) -> None:
+        """Have all names in these folders on the disk, and those of the folders above.
+
+        These may have been made by an earlier attempt that failed, or by one that was killed before it came to this.
+        """
+        above = {each for folder in folders if folder not in self._named for each in self._above(folder)}
+        for folder in {*folders, *above}:
+            sync_folder(folder)
+        if len(self._named) > MOST_NAMED:
+            self._named.clear()
+        self._named.update(folders)
+
+    def _above(self, folder: Path) -> Iterator[Path]:
+        """The folders above one, up to the root."""
+        while folder != self._root:
+            folder = folder.parent
+            yield folder
 
     def _move(self, moves: Iterable[tuple[str, str]]) -> set[Path]:
         """Give files their names, relative to the root. Returns the folders in which there is a new name."""

@@ -67,8 +67,9 @@ class ArchiveState:
         """How many instances came that were already held."""
         self.incoming = root / ".incoming"
         """Where instances are written that are to be taken."""
-        for folder in list(make_folder(self.incoming)):
-            if durable:
+        made_in = list(make_folder(self.incoming))
+        if durable:  # an earlier start may have been killed before it came to this
+            for folder in {*made_in, root}:
                 sync_folder(folder)
         self._index = Index(root / "index.sqlite", durable=durable)
         self._keeper = Keeper(root, self._index, durable=durable)
