@@ -49,7 +49,9 @@ class Index:
 
         @event.listens_for(self._engine, "connect")
         def _configure(connection: Any, _record: object) -> None:
-            for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
+            # The last two matter on macOS alone, where a drive keeps what was synced in its own memory otherwise.
+            full = ("fullfsync=ON", "checkpoint_fullfsync=ON") if durable else ()
+            for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", *full):
                 connection.execute(f"PRAGMA {pragma}")
 
         METADATA.create_all(self._engine)

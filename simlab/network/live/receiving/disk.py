@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from simlab.network.live.wire.gather import MOST_BUFFERS, Buffer
+
+FULL_SYNC: int | None = None
+"""On macOS, what has a drive write what it has: fsync leaves that in the drive's own memory (man 2 fsync)."""
+with suppress(ImportError):  # Windows
+    import fcntl
+
+    FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def _first(file: int, pieces: Sequence[Buffer]) -> int:
@@ -32,12 +40,21 @@ def _left_of(pieces: Sequence[Buffer], written: int) -> Sequence[Buffer]:
     return []
 
 
+def sync(file: int) -> None:
+    """Have a file, or the names in a folder, on the disk. Raises OSError."""
+    if FULL_SYNC is not None:
+        with suppress(OSError):  # not every file system can
+            fcntl.fcntl(file, FULL_SYNC)
+            return
+    os.fsync(file)
+
+
 def sync_folder(folder: Path) -> None:
     """Have the names in a folder on the disk. Raises OSError."""
     if os.name != "posix":  # a directory cannot be opened, nor need be, on Windows
         return
     directory = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        sync(directory)
     finally:
         os.close(directory)

@@ -25,7 +25,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-from simlab.network.live.receiving.disk import sync_folder, write_all
+from simlab.network.live.receiving.disk import sync, sync_folder, write_all
 from simlab.network.live.receiving.file_format import file_header
 from simlab.network.live.receiving.names import Names
 from simlab.network.live.server import HEAD_BYTES, Durability, ReceivedInstance, Storage
@@ -289,7 +289,7 @@ class Writing:
     def _sync(self) -> None:
         """Have the file on the disk, and only then with the node: what it holds, it may acknowledge to others too."""
         try:
-            os.fsync(self._file)
+            sync(self._file)
         except OSError as error:
             self._respond_if_due(self._fail(error))
         else:
