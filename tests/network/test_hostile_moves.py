@@ -12,6 +12,7 @@ from network.hostile import (
     data_plane_threads,
     make_at_scanner,
     read_one_more,
+    read_store,
     released,
     silent,
     stores_then,
@@ -24,6 +25,8 @@ from simlab.network.live.receiving import retrieve as retrieve_module
 from simlab.network.live.sending import association as association_module
 from simlab.network.query import Query
 from simlab.network.seam import DEFAULT_TIMEOUT, CommitmentReport, Located, Status, Trouble
+
+C_MOVE_RESPONSE = 0x8021
 
 
 @pytest.fixture
@@ -188,6 +191,42 @@ def test_whoever_takes_nothing_but_tiny_pdus_gets_nothing(world, monkeypatch):
         got = wait_for(world, world.network.get("reader", "archive", query, study=study.uid, timeout=TIMEOUT))
     assert (got.ok, got.completed) == (False, 0)
     assert wait_for(world, world.network.get("reader", "archive", query, study=study.uid)).completed == study.count
+
+
+def moves_three(last):
+    """A peer that tells how many sub-operations there were on the way, and in the end no more than a status."""
+
+    def response(context, message, status, **counts):
+        elements = {0x1020: "remaining", 0x1021: "completed", 0x1022: "failed", 0x1023: "warning"}
+        return command_pdu(
+            context,
+            {0x0002: b"1.2.840.10008.5.1.4.1.2.2.2", 0x0100: number(C_MOVE_RESPONSE), 0x0120: message}
+            | {0x0800: number(NO_DATA_SET), 0x0900: number(status)}
+            | {element: number(counts[name]) for element, name in elements.items() if name in counts},
+        )
+
+    def script(_, connection):
+        accept(connection)
+        context, message = read_store(connection)
+        for completed in (0, 1, 2):
+            counts = {"remaining": 3 - completed, "completed": completed, "failed": 0, "warning": 1}
+            connection.sendall(response(context, message, 0xFF00, **counts))
+        connection.sendall(response(context, message, last))
+        released(_, connection)
+
+    return script
+
+
+@pytest.mark.parametrize(("last", "completed", "remaining"), [(0x0000, 3, 0), (0xB000, 2, 0)])
+def test_what_was_told_on_the_way_counts_where_the_last_response_tells_nothing(
+    world, scripted, last, completed, remaining
+):
+    scripted(moves_three(last))
+    study = make_study(3)
+    query = Query({"StudyInstanceUID": study.uid})
+    moved = wait_for(world, world.network.move("scanner", "peer", query, "scanner", study=study.uid))
+    assert (moved.status, moved.completed, moved.failed, moved.warning) == (last, completed, 0, 1)
+    assert (moved.remaining, moved.pending_responses) == (remaining, 3)
 
 
 def test_of_more_sub_operations_than_can_be_told_as_many_are(world, monkeypatch):

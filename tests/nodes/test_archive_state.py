@@ -1,16 +1,21 @@
 import pickle
+import tracemalloc
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from nodes.archive_samples import DEFLATED, EXPLICIT, IMPLICIT, SR, data_set, encode, fill, find, received, sent, store
 from simlab.network.live.server import Durability
+from simlab.network.live.wire.attributes import DEEPEST, LARGEST_HEADER
 from simlab.network.query import Level
 from simlab.network.seam import SUCCESS
+from simlab.nodes.archive.placement import first_free
 from simlab.nodes.archive.service import ArchiveService
 from simlab.nodes.archive.spec import ArchiveSpec
 from simlab.nodes.archive.state import ArchiveState
@@ -102,6 +107,18 @@ def test_patients_without_an_id_are_not_one(archive):
     assert len(find(archive, Level.PATIENT, {"PatientName": ""})) == 2
 
 
+@given(st.integers(0, 5000))
+def test_names_that_are_taken_are_passed_in_a_few_steps(taken):
+    looks = []
+
+    def is_free(number):
+        looks.append(number)
+        return number > taken
+
+    assert first_free(is_free) == taken + 1
+    assert len(looks) <= 1 + 2 * taken.bit_length()
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -119,6 +136,38 @@ def test_what_is_not_taken(archive, tmp_path, content, code):
     assert 0 < len(status.comment) <= 64
     assert archive.instances() == 0
     assert not list((tmp_path / "archive").rglob("*.dcm"))
+
+
+@pytest.mark.parametrize("transfer_syntax", [IMPLICIT, EXPLICIT, DEFLATED])
+def test_sequences_within_sequences_are_read_to_a_depth(archive, transfer_syntax):
+    def nested(depth):
+        made = Dataset()
+        made.CodeValue = "1"
+        for _ in range(depth):
+            outer = Dataset()
+            outer.ConceptNameCodeSequence = [made]
+            made = outer
+        return data_set(ConceptNameCodeSequence=made.ConceptNameCodeSequence)
+
+    assert store(archive, sent(nested(DEEPEST + 1), transfer_syntax)).code == 0xC000
+    assert store(archive, sent(nested(DEEPEST), transfer_syntax)).code == SUCCESS
+    (found,) = find(archive, Level.IMAGE, {"ConceptNameCodeSequence": ()})
+    for _ in range(DEEPEST):
+        (found,) = found["ConceptNameCodeSequence"]
+    assert found == {"CodeValue": "1"}
+
+
+def test_of_what_is_deflated_no_more_is_inflated_than_what_is_read(archive):
+    much = bytes(4 * LARGEST_HEADER)
+    pixels = sent(data_set(PixelData=much), DEFLATED)
+    tracemalloc.start()
+    try:
+        assert store(archive, pixels).code == SUCCESS
+        assert tracemalloc.get_traced_memory()[1] < 3 * LARGEST_HEADER
+    finally:
+        tracemalloc.stop()
+    assert len(find(archive, Level.IMAGE, {"Rows": "4"})) == 1
+    assert store(archive, sent(data_set(number=2, SpectroscopyData=bytes(LARGEST_HEADER)), DEFLATED)).code == 0xC000
 
 
 def test_bytes_that_do_not_inflate_are_not_taken(archive):

@@ -18,13 +18,13 @@ from nodes.archive_samples import CT, DEFLATED, EXPLICIT, IMPLICIT, data_set, en
 from simlab.draws import Draws
 from simlab.network.live.server import HEAD_BYTES, ReceivedInstance
 from simlab.network.live.wire import attributes
-from simlab.network.live.wire.attributes import UnreadableError, read_attributes
+from simlab.network.live.wire.attributes import UnreadableError, attributes_of, read_attributes
 from simlab.network.live.wire.elements import UnusualError, read_items, walk, wanted
 from simlab.network.live.wire.layouts import LARGEST, MOST_LAYOUTS, Layouts
 from simlab.network.matching import value_representation
 from simlab.network.query import Level
 from simlab.nodes.archive import header
-from simlab.nodes.archive.header import examine, text
+from simlab.nodes.archive.header import Header, examine, image_attributes, text
 from simlab.nodes.archive.hierarchy import STORED
 from simlab.studies.instances import make_instance
 from simlab.studies.patients import make_order
@@ -100,8 +100,9 @@ def data_sets(draw, keywords, depth=2):
 
 
 @st.composite
-def encoded(draw):
+def encoded(draw, **uids):
     made = draw(data_sets(KEYWORDS))
+    made.update(uids)
     made.SpecificCharacterSet = draw(st.sampled_from(["ISO_IR 192", ["", "ISO 2022 IR 87"], "ISO_IR 192"]))
     if draw(st.booleans()):
         made.add_new(0x7FE00010, "OW", bytes(32))
@@ -233,6 +234,47 @@ def test_a_series_is_examined_as_if_each_instance_were_the_first(transfer_syntax
     assert {text(each.levels[Level.PATIENT], "PatientName") for each in one_by_one} == {"Simlab^One", "Simlab^Two"}
 
 
+UIDS = {
+    "SOPClassUID": CT,
+    "SOPInstanceUID": "2.25.1.1.1",
+    "StudyInstanceUID": "2.25.1",
+    "SeriesInstanceUID": "2.25.1.1",
+}
+
+
+def attributes_by_level(header, transfer_syntax):
+    return {**header.levels, Level.IMAGE: image_attributes(header.image, transfer_syntax)}
+
+
+@MANY
+@given(encoded(**UIDS), st.data())
+def test_what_is_kept_of_an_instance_is_what_it_says(made, data):
+    content, transfer_syntax = made
+    places = walk(content, WANTED, implicit=transfer_syntax == IMPLICIT)[1]
+    if places is not None and data.draw(st.booleans()):  # as the second one that looks like this
+        examine(instance_of(content, transfer_syntax), content)
+        structural = {at for place in places.structure for at in range(place.start, place.stop)}
+        if values := [at for at in range(len(content)) if at not in structural]:
+            content = spoil(content, data, values)
+    header = examine(instance_of(content, transfer_syntax), content)
+    assume(isinstance(header, Header))
+    said = read(content, transfer_syntax)
+    kept = attributes_by_level(header, transfer_syntax)
+    for level, keywords in STORED.items():
+        assert kept[level] == {keyword: value for keyword, value in said.items() if keyword in keywords}
+
+
+@pytest.mark.filterwarnings("ignore")
+@MANY
+@given(
+    st.sampled_from(sorted(STORED[Level.IMAGE])),
+    st.binary(max_size=12),
+    st.sampled_from([b"", b"ISO 2022 IR 87", b"?"]),
+)
+def test_whatever_stands_in_an_element_can_be_read(keyword, raw, character_set):
+    attributes_of({keyword: raw}, True, character_set)
+
+
 # ---- anything else
 
 
@@ -278,7 +320,7 @@ def test_our_own_images_are_walked(transfer_syntax):
     instance = instance._replace(reference=InstanceReference(made.SOPClassUID, made.SOPInstanceUID))
     examined = examine(instance, head)
     assert text(examined.levels[Level.PATIENT], "PatientName") == made.PatientName
-    assert text(examined.levels[Level.IMAGE], "Rows") == str(made.Rows)
+    assert text(image_attributes(examined.image, transfer_syntax), "Rows") == str(made.Rows)
     assert pickle.loads(pickle.dumps(examined)) == examined
 
 
@@ -287,10 +329,14 @@ def test_what_the_head_does_not_hold_is_read_from_the_file(tmp_path, transfer_sy
     made = data_set(ImageComments="x" * 1000)
     instance = received(sent(made, transfer_syntax), tmp_path)
     content = instance.path.read_bytes()[instance.data_set_offset :]
-    whole = examine(instance, content)
-    assert text(whole.levels[Level.IMAGE], "ImageComments") == "x" * 1000
+
+    def examined(length):
+        return attributes_by_level(examine(instance, content[:length]), transfer_syntax)
+
+    whole = examined(len(content))
+    assert text(whole[Level.IMAGE], "ImageComments") == "x" * 1000
     for length in (0, 7, 100, len(content) - 40):
-        assert examine(instance, content[:length]) == whole
+        assert examined(length) == whole
     instance.path.unlink()
     assert examine(instance, content[:100]) == (0xC000, "data set cannot be parsed: FileNotFoundError", None)
 
@@ -302,7 +348,7 @@ def test_big_endian_numbers_are_read():
     made["PixelData"].VR = "OW"
     write_dataset(buffer, made)
     header = examine(instance_of(buffer.getvalue(), ExplicitVRBigEndian), buffer.getvalue())
-    assert text(header.levels[Level.IMAGE], "Rows") == "4"
+    assert text(image_attributes(header.image, ExplicitVRBigEndian), "Rows") == "4"
 
 
 def test_an_odd_value_is_no_reason_to_refuse():
@@ -310,5 +356,5 @@ def test_an_odd_value_is_no_reason_to_refuse():
     made.add_new("RequestAttributesSequence", "LO", "no sequence")
     content = encode(made).replace(b"\x28\0\x11\0US\2\0\2\0", b"\x28\0\x11\0US\3\0\2\0\0")
     header = examine(instance_of(content, EXPLICIT), content)
-    assert text(header.levels[Level.IMAGE], "Rows") == "4"
-    assert text(header.levels[Level.IMAGE], "Columns") == ""
+    assert text(image_attributes(header.image, EXPLICIT), "Rows") == "4"
+    assert text(image_attributes(header.image, EXPLICIT), "Columns") == ""

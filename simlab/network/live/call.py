@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
 from pydicom import Dataset
 
@@ -13,12 +12,14 @@ from simlab.network.live.sending.association import Handlers, Requestor, context
 from simlab.network.live.wire.upper_layer import AssociationError
 from simlab.network.negotiation import UNCOMPRESSED, has_pixels
 from simlab.network.operation import Operation, OutcomeT
-from simlab.network.seam import Retrieved, Trouble, is_success
+from simlab.network.seam import SUCCESS, Retrieved, Trouble, is_success
 from simlab.studies import transfer_syntaxes
 from simlab.studies.sop_classes import STORAGE_CLASSES
 
 QUERY_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 """Explicit, then Implicit VR Little Endian: for everything but storage."""
+
+_COUNTS = [f"NumberOf{which}Suboperations" for which in ("Completed", "Failed", "Warning", "Remaining")]
 
 
 def retrieved(syntaxes: Collection[str] | None = None) -> list[tuple[str, str]]:
@@ -87,24 +88,28 @@ class Call(Operation[OutcomeT]):
 def follow_retrieve(
     call: Call[Retrieved], association: Requestor, responses: Iterator[tuple[Dataset, Dataset | None]]
 ) -> Retrieved:
-    """Follow the responses of a C-MOVE or C-GET to the last. Raises AssociationError if one is missing."""
+    """Follow the responses of a C-MOVE or C-GET to the last. Raises AssociationError if one is missing.
+
+    The last need not say how many sub-operations there were (PS3.7 tables 9.1-2 and 9.1-4): then those before it do.
+    """
     final, pending = Dataset(), 0
+    told = dict.fromkeys(_COUNTS, 0)
     for final, _ in responses:
         pending += "Status" in final and final.Status in (0xFF00, 0xFF01)
+        told |= {keyword: int(final[keyword].value or 0) for keyword in _COUNTS if keyword in final}
     status = association.status_of(final)
-
-    def count(keyword: str) -> int:
-        value: Any = final.get(keyword)
-        return int(value or 0)
-
-    completed, failed = count("NumberOfCompletedSuboperations"), count("NumberOfFailedSuboperations")
+    completed, failed, warning, remaining = told.values()
+    if status.code == SUCCESS and "NumberOfCompletedSuboperations" not in final:
+        completed += remaining
+    if "NumberOfRemainingSuboperations" not in final:
+        remaining = 0
     call.instances = completed
     call.failures = failed if is_success(status.code) else max(failed, 1)
     return call.outcome(
         status,
         completed=completed,
         failed=failed,
-        warning=count("NumberOfWarningSuboperations"),
-        remaining=count("NumberOfRemainingSuboperations"),
+        warning=warning,
+        remaining=remaining,
         pending_responses=pending,
     )

@@ -1,6 +1,7 @@
 """What the archive reads of an instance: the attributes in front of the pixels, as identifiers by level.
 
-What all instances of a series have in common is read once: nearly every instance brings the same bytes again.
+What all instances of a series have in common is read once: nearly every instance brings the same bytes again. What is
+an image's own stays as it came until somebody asks for it, since most of it nobody ever does.
 """
 
 from __future__ import annotations
@@ -8,17 +9,18 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from operator import itemgetter
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from simlab.network.live.server import ReceivedInstance
 from simlab.network.live.wire.attributes import UnreadableError, attributes_of, encoding_of, read_elements, refusing
-from simlab.network.live.wire.elements import Elements, Places, read_items, wanted
+from simlab.network.live.wire.elements import Elements, Places, read_again, read_items, wanted
 from simlab.network.live.wire.layouts import Layouts
 from simlab.network.matching import value_representation
-from simlab.network.query import Identifier, Level
+from simlab.network.query import Identifier, Level, Value
 from simlab.network.seam import Status
 from simlab.nodes.archive.hierarchy import STORED, UNIQUE_KEY, WRONG_IDENTIFIER
 from simlab.studies.study import InstanceReference
@@ -30,6 +32,7 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _CHARACTER_SET = "SpecificCharacterSet"
 _COMMON = frozenset(keyword for level in (Level.PATIENT, Level.STUDY, Level.SERIES) for keyword in STORED[level])
 _ABOVE = _COMMON | {_CHARACTER_SET}
+_REFERENCE = ("SOPClassUID", "SOPInstanceUID")
 _WANTED = wanted([*_ABOVE, *STORED[Level.IMAGE]])
 _SEQUENCES = frozenset(each for each in _ABOVE | STORED[Level.IMAGE] if value_representation(each) == "SQ")
 
@@ -46,18 +49,38 @@ class Header(NamedTuple):
     common: bytes
     """The levels above the image, packed."""
     image: str
-    """The attributes of the image itself, as JSON."""
+    """The attributes of the image itself, for :func:`image_attributes` to read."""
 
     @property
     def levels(self) -> Mapping[Level, Identifier]:
-        """The attributes by level, unpacked."""
-        return {**pickle.loads(self.common), Level.IMAGE: json.loads(self.image)}  # noqa: S301 -- packed by us
+        """The attributes of patient, study and series, unpacked."""
+        return cast("Mapping[Level, Identifier]", pickle.loads(self.common))  # noqa: S301 -- packed by us
 
 
 def text(attributes: Identifier, keyword: str) -> str:
     """The first value of an attribute, or ""."""
     value = attributes.get(keyword, "")
     return value if isinstance(value, str) else next((each for each in value if each and isinstance(each, str)), "")
+
+
+def image_attributes(kept: str, transfer_syntax: str) -> Identifier:
+    """The attributes of an image itself, as they were kept."""
+    if kept.startswith("{"):
+        return {keyword: thawed(value) for keyword, value in json.loads(kept).items()}
+    encoding = encoding_of(transfer_syntax)
+    found = attributes_of(read_again(b64decode(kept), implicit=encoding.implicit), encoding.little_endian)
+    return {keyword: value for keyword, value in found.items() if keyword != _CHARACTER_SET}
+
+
+def thawed(value: Any) -> Value:
+    """A value as it was before JSON made lists of its tuples."""
+    if isinstance(value, list):
+        items = (
+            {keyword: thawed(part) for keyword, part in item.items()} if isinstance(item, dict) else item
+            for item in value
+        )
+        return tuple(items)
+    return str(value)
 
 
 def examine(instance: ReceivedInstance, head: bytes) -> Header | Status:
@@ -82,14 +105,15 @@ def read_header(instance: ReceivedInstance, head: bytes) -> tuple[InstanceRefere
         if encoding.can_be_walked and (known := layouts.find(head)) is not None:
             return known.header(head)
         elements, places = read_elements(instance, head, _WANTED)
+        if places is not None:
+            return layouts.learn(head, places).header(head)
         common = _pack(
             _frozen({keyword: raw for keyword, raw in elements.items() if keyword in _ABOVE}), encoding.little_endian
         )
         own = {keyword: raw for keyword, raw in elements.items() if keyword not in _ABOVE}
-        read = _header(common, own, encoding.little_endian)
-        if places is not None:
-            layouts.learn(head, places)
-    return read
+        image = attributes_of(own, encoding.little_endian, common.character_set)
+        reference = _reference(text(image, "SOPClassUID"), text(image, "SOPInstanceUID"))
+        return reference, Header(common.study, common.series, common.packed, json.dumps(image))
 
 
 class _Common(NamedTuple):
@@ -105,29 +129,51 @@ class _Known:
     """How to read data sets of a layout that was seen before."""
 
     def __init__(self, places: Places, *, implicit: bool) -> None:
-        above = {keyword: place for keyword, place in places.values.items() if keyword in _ABOVE}
-        own = {keyword: place for keyword, place in places.values.items() if keyword not in _ABOVE}
+        """Raises UnreadableError if a UID is missing."""
         self._implicit = implicit
-        self._above, self._own = tuple(above), tuple(own)
-        # At least two UIDs each: without them it would not have been read.
-        self._values_above = itemgetter(*above.values())
-        self._own_values = itemgetter(*own.values())
+        self._above = tuple(keyword for keyword in places.values if keyword in _ABOVE)
+        own = (keyword for keyword in places.elements if keyword == _CHARACTER_SET or keyword not in _ABOVE)
+        self._own = _joined(places.elements[keyword] for keyword in own)
+        needed = [UNIQUE_KEY[Level.STUDY], UNIQUE_KEY[Level.SERIES], *_REFERENCE]
+        if missing := [keyword for keyword in needed if keyword not in places.values]:
+            raise UnreadableError(f"{missing[0]} is missing")
+        self._values_above = itemgetter(*(places.values[keyword] for keyword in self._above))
+        self._reference = itemgetter(*(places.values[keyword] for keyword in _REFERENCE))
 
     def header(self, head: bytes) -> tuple[InstanceReference, Header]:
         """The header of a data set that begins with ``head``, and its reference. Raises UnreadableError."""
-        common = _pack_again(self._above, self._values_above(head), self._implicit)
-        return _header(common, _elements(self._own, self._own_values(head), self._implicit), little_endian=True)
+        study, series, packed, _ = _pack_again(self._above, self._values_above(head), self._implicit)
+        image = b64encode(b"".join([head[place] for place in self._own])).decode()
+        return _reference(*map(_first_text, self._reference(head))), Header(study, series, packed, image)
 
 
 _LAYOUTS = {implicit: Layouts(partial(_Known, implicit=implicit)) for implicit in (False, True)}
 
 
-def _header(common: _Common, own: Elements, little_endian: bool) -> tuple[InstanceReference, Header]:
-    image = attributes_of(own, little_endian, common.character_set)
-    reference = InstanceReference(text(image, "SOPClassUID"), _unique(image, Level.IMAGE))
-    if not reference.sop_class:
+def _joined(places: Iterable[slice]) -> list[slice]:
+    """The same bytes in as few pieces as possible."""
+    pieces: list[slice] = []
+    for place in sorted(places, key=lambda each: each.start):
+        if pieces and pieces[-1].stop == place.start:
+            pieces[-1] = slice(pieces[-1].start, place.stop)
+        else:
+            pieces.append(place)
+    return pieces
+
+
+def _reference(sop_class: str, sop_instance: str) -> InstanceReference:
+    """Raises UnreadableError if one of them is none."""
+    if not _UID.fullmatch(sop_instance):
+        raise UnreadableError("SOPInstanceUID is missing or no UID")
+    if not sop_class:
         raise UnreadableError("SOPClassUID is missing")
-    return reference, Header(common.study, common.series, common.packed, json.dumps(image))
+    return InstanceReference(sop_class, sop_instance)
+
+
+def _first_text(raw: bytes) -> str:
+    """The first value of a UID."""
+    texts = (each.strip(" \0") for each in raw.decode("latin-1").split("\\"))
+    return next((each for each in texts if each), "")
 
 
 @lru_cache(maxsize=1024)

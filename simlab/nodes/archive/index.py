@@ -18,7 +18,7 @@ from simlab.network.query import Identifier, Level, Value
 from simlab.nodes.archive.batch import ENTRY_COLUMNS, Batch, as_entry, entries_of, entry_of
 from simlab.nodes.archive.driver import as_list, finding, is_among, is_listed
 from simlab.nodes.archive.files import Entry
-from simlab.nodes.archive.header import text
+from simlab.nodes.archive.header import image_attributes, text, thawed
 from simlab.nodes.archive.hierarchy import COMPUTED, UNIQUE_KEY, down_to
 from simlab.nodes.archive.placement import Place, remove_empty
 from simlab.nodes.archive.requests import KeptRequests
@@ -103,14 +103,14 @@ class Index:
     def describe(self, sop_instances: Iterable[str]) -> dict[str, Known]:
         """What the fault plan goes by, of those of these instances that have an entry."""
         statement = (
-            select(INSTANCES.c.uid, STUDIES.c.accession, INSTANCES.c.attributes)
+            select(INSTANCES.c.uid, STUDIES.c.accession, INSTANCES.c.attributes, INSTANCES.c.transfer_syntax)
             .join(SERIES, SERIES.c.id == INSTANCES.c.series)
             .join(STUDIES, STUDIES.c.id == SERIES.c.study)
             .where(_IS_LISTED)
         )
         with self._engine.connect() as connection:
             rows = connection.execute(statement, {"listed": as_list(sop_instances)}).all()
-        return {uid: Known(accession, _number(attributes)) for uid, accession, attributes in rows}
+        return {uid: Known(accession, _number(image_attributes(*kept))) for uid, accession, *kept in rows}
 
     def locate(self, unique_keys: Mapping[str, Collection[str]]) -> tuple[InstanceReference, ...]:
         """References of the instances below these unique keys, in the order in which they came."""
@@ -131,7 +131,8 @@ class Index:
         """What is held at a level and could match, with the attributes of all levels down to it."""
         levels = down_to(level)
         computed = [keyword for above in levels for keyword in COMPUTED[above] if keyword in keys]
-        columns = [TABLE[above].c.attributes.label(above.name) for above in levels]
+        columns: list[ColumnElement[Any]] = [TABLE[above].c.attributes.label(above.name) for above in levels]
+        columns += [INSTANCES.c.transfer_syntax] if level is Level.IMAGE else []
         statement = select(*columns, *(_COMPUTATIONS[keyword].label(keyword) for keyword in computed))
         statement = statement.select_from(PATIENTS)
         if Level.STUDY in levels:
@@ -146,7 +147,11 @@ class Index:
         for row in rows:
             attributes: dict[str, Value] = {}
             for above in levels:
-                attributes |= {keyword: _thawed(value) for keyword, value in row[above.name].items()}
+                kept = row[above.name]
+                if above is Level.IMAGE:
+                    attributes |= image_attributes(kept, row["transfer_syntax"])
+                else:
+                    attributes |= {keyword: thawed(value) for keyword, value in kept.items()}
             attributes |= {keyword: _computed(keyword, row[keyword]) for keyword in computed}
             yield attributes
 
@@ -170,17 +175,6 @@ def _number(attributes: Identifier) -> int | None:
     """The Instance Number of an instance, if it is one."""
     number = text(attributes, "InstanceNumber")
     return int(number) if number.isdecimal() else None
-
-
-def _thawed(value: Any) -> Value:
-    """A value as it was before JSON made lists of its tuples."""
-    if isinstance(value, list):
-        items = (
-            {keyword: _thawed(part) for keyword, part in item.items()} if isinstance(item, dict) else item
-            for item in value
-        )
-        return tuple(items)
-    return str(value)
 
 
 # Subqueries have tables of their own, apart from those of the query around them.

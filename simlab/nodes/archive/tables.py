@@ -1,6 +1,7 @@
 """The tables of the archive's index: patients, studies, series and instances, and what is to be reported on.
 
-Each level keeps its unique key and what is searched most as columns, and all its other queryable attributes as JSON.
+Each level keeps its unique key and what is searched most as columns, and all its queryable attributes: as JSON, and
+those of instances as :func:`simlab.nodes.archive.header.image_attributes` reads them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ INSTANCES = Table(
     Column("path", String, nullable=False),
     Column("size", Integer, nullable=False),
     Column("offset", Integer, nullable=False),
-    Column("attributes", JSON, nullable=False),
+    Column("attributes", String, nullable=False),
 )
 REQUESTS = Table(
     "commitment_requests",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from io import BytesIO
-from typing import NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
@@ -20,6 +20,14 @@ from simlab.network.live.wire.elements import Elements, Places, UnusualError, Wa
 from simlab.network.live.wire.identifiers import encodings_of, texts_of
 from simlab.network.matching import value_representation
 from simlab.network.query import Identifier, Value
+
+DEEPEST = 32
+"""Sequences within sequences that are read: what is read is written, and read again, by functions that recurse."""
+
+LARGEST_HEADER = 1 << 24
+"""Bytes in front of the pixels that are inflated at most: a few bytes may stand for any number of them."""
+
+_CHUNK = 1 << 16
 
 _SMALL = 64
 """Bytes of a value that is worth remembering."""
@@ -60,11 +68,35 @@ def read_elements(instance: ReceivedInstance, head: bytes, wanted: Wanted) -> tu
     whole = len(head) >= instance.size - instance.data_set_offset
     if encoding.can_be_walked:
         with suppress(UnusualError):
-            return walk(head, wanted, implicit=implicit, whole=whole)
+            elements, places = walk(head, wanted, implicit=implicit, whole=whole)
+            _require_shallow(elements)
+            return elements, places
     with BytesIO(head) if whole else instance.path.open("rb") as stream:
         stream.seek(0 if whole else instance.data_set_offset)
-        parsed = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read())) if deflated else stream
-        return read(parsed, wanted, implicit=implicit, little_endian=little_endian), None
+        parsed = _inflated(stream) if deflated else stream
+        elements = read(parsed, wanted, implicit=implicit, little_endian=little_endian)
+        if deflated and parsed.tell() >= LARGEST_HEADER:
+            raise UnreadableError("too much in front of the pixels")
+    _require_shallow(elements)
+    return elements, None
+
+
+def _inflated(stream: BinaryIO) -> BytesIO:
+    """What a deflated data set begins with (PS3.5 annex A.5)."""
+    inflated, whole = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
+    while len(whole) < LARGEST_HEADER and (data := inflated.unconsumed_tail or stream.read(_CHUNK)):
+        whole += inflated.decompress(data, LARGEST_HEADER - len(whole))
+    return BytesIO(whole)
+
+
+def _require_shallow(elements: Elements) -> None:
+    """Raises UnreadableError if there are too many sequences within each other."""
+    within = [elements]
+    for _ in range(DEEPEST + 1):
+        within = [item for each in within for raw in each.values() if isinstance(raw, tuple) for item in raw]
+        if not within:
+            return
+    raise UnreadableError(f"more than {DEEPEST} sequences within each other")
 
 
 class Encoding(NamedTuple):

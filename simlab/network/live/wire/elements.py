@@ -58,6 +58,8 @@ class Places(NamedTuple):
     """
     values: Mapping[str, slice]
     """The wanted values by keyword; a sequence's items as :func:`read_items` reads them."""
+    elements: Mapping[str, slice]
+    """The same with all that belongs to them, as :func:`read_again` reads them, one behind the other."""
 
 
 def walk(data: bytes, wanted: Wanted, *, implicit: bool, whole: bool = True) -> tuple[Elements, Places | None]:
@@ -74,7 +76,8 @@ def walk(data: bytes, wanted: Wanted, *, implicit: bool, whole: bool = True) -> 
     except (struct.error, RecursionError):
         raise UnusualError from None
     if position < len(data):
-        return elements, Places([*on_foot.structure, slice(position, position + 4)], on_foot.values)
+        structure = [*on_foot.structure, slice(position, position + 4)]
+        return elements, Places(structure, on_foot.values, on_foot.whole)
     if not whole:
         raise UnusualError
     return elements, None
@@ -83,6 +86,11 @@ def walk(data: bytes, wanted: Wanted, *, implicit: bool, whole: bool = True) -> 
 def read_items(data: bytes, *, implicit: bool) -> tuple[Elements, ...]:
     """The items of a sequence that was walked through before."""
     return _Walk(data, implicit=implicit).items(0, len(data), known)[0]
+
+
+def read_again(data: bytes, *, implicit: bool) -> Elements:
+    """Elements that were walked through before."""
+    return _Walk(data, implicit=implicit).elements(0, len(data), known)[0]
 
 
 def read(stream: BinaryIO, wanted: Wanted, *, implicit: bool, little_endian: bool) -> Elements:
@@ -98,6 +106,8 @@ class _Walk:
         self._implicit = implicit
         self.structure: list[slice] = []
         self.values: dict[str, slice] = {}
+        self.whole: dict[str, slice] = {}
+        """The elements that have these values."""
 
     def elements(
         self, position: int, end: int, wanted: Wanted, *, nested: bool = True, delimited: bool = False
@@ -111,7 +121,7 @@ class _Walk:
                 representation = b""
             else:
                 tag, representation, length = _explicit(data, position)
-            start = position + 8
+            begin, start = position, position + 8
             if start > end:
                 raise UnusualError
             if tag & 0xFFFF >= _PIXEL_GROUP:
@@ -136,14 +146,14 @@ class _Walk:
                 if keyword:
                     found[keyword] = items
                     if not nested:
-                        self.values[keyword] = slice(start, position - 8)
+                        self.values[keyword], self.whole[keyword] = slice(start, position - 8), slice(begin, position)
                 continue
             position = start + length
             if position > end:
                 raise UnusualError
             if keyword:
                 if not nested:
-                    self.values[keyword] = slice(start, position)
+                    self.values[keyword], self.whole[keyword] = slice(start, position), slice(begin, position)
                 if representation == b"SQ" or value_representation(keyword) == "SQ":
                     if not _may_be_sequence(keyword, representation):
                         raise UnusualError

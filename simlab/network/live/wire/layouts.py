@@ -53,17 +53,19 @@ class Layouts(Generic[T]):
                 return layout.made
         return None
 
-    def learn(self, data: bytes, places: Places) -> None:
-        """Know a data set's layout from now on."""
+    def learn(self, data: bytes, places: Places) -> T:
+        """Know a data set's layout from now on. Returns what is made of it."""
+        made = self._make(places)
         end = places.structure[-1].stop
         if end > LARGEST:
-            return
+            return made
         mask, structure = bytearray(end), bytearray(end)
         for place in places.structure:
             mask[place] = b"\xff" * (place.stop - place.start)
             structure[place] = data[place]
         numbers = int.from_bytes(mask, "little"), int.from_bytes(structure, "little")
-        self._put_first(_Layout(*numbers, end - 4 + _PIXEL_ELEMENT, self._make(places)))
+        self._put_first(_Layout(*numbers, end - 4 + _PIXEL_ELEMENT, made))
+        return made
 
     def _put_first(self, layout: _Layout[T]) -> None:
         others = (each for each in self._kept[1] if each is not layout)
