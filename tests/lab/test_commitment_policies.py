@@ -176,7 +176,8 @@ def test_a_report_that_is_not_as_it_should_be_is_remarked(fault, remarks):
 def test_a_late_report_is_accepted_while_something_else_is_under_way(policy):
     scanner = ran(f"{LATE}, delay: 3 s, times: 1", resend=policy, **SLOW_LINK)
     reported = scanner.run.records.query("operation == 'N-EVENT-REPORT'")["finished"].min()
-    assert scanner.when("safe") == pytest.approx(reported, abs=0.1)
+    # The archive's association is released after that.
+    assert reported - 0.2 < scanner.when("safe") < reported
     if policy == "study":  # all of it is on its way again: that goes on, and then the copy is deleted
         assert scanner.resent == [INSTANCES]
         assert scanner.asked == [INSTANCES]

@@ -64,6 +64,12 @@ class _Request(NamedTuple):
     """What to say if there is no answer in time."""
 
 
+def released(env: simpy.Environment, path: Path) -> Steps[None]:
+    """Wait until an association has been released: whoever called it is told only then."""
+    if seconds := path.release():
+        yield env.timeout(seconds)
+
+
 class AssociationError(Exception):
     """No association, or no response on it."""
 
@@ -165,15 +171,18 @@ class Association:
         accepted = there + host.visit(host.times.serving.association + message, there) - message
         return accepted + path.cross_back(SMALL_MESSAGE) + path.latency
 
-    def exchange(self, serve: Serve[T], references: int = 0) -> Steps[T]:
-        """Request it, ask (as :meth:`ask`), and release it, all in one, where that is smooth."""
+    def exchange(self, serve: Serve[T], references: int = 0, *, tells_first: bool = False) -> Steps[T]:
+        """Request it, ask (as :meth:`ask`), and release it, all in one, where that is smooth.
+
+        With ``tells_first`` what came of it is told before it is released.
+        """
         message = self._serving(references)
         opened = self.open(message)
         try:
             if opened > self._timeout:
                 yield self._env.timeout(self._timeout)
                 raise AssociationError(Trouble.TIMEOUT, NO_ANSWER)
-            return (yield from self._smoothly(self._sending(references), message, serve, opened))
+            return (yield from self._smoothly(self._sending(references), message, serve, opened, not tells_first))
         finally:
             self.release()
 
@@ -188,10 +197,12 @@ class Association:
         serving = self._path.target.times.serving
         return serving.message + references * serving.reference
 
-    def _smoothly(self, sending: float, served: float, serve: Serve[T], ahead: float = 0.0) -> Steps[T]:
+    def _smoothly(
+        self, sending: float, served: float, serve: Serve[T], ahead: float = 0.0, releases: bool = False
+    ) -> Steps[T]:
         """Ask in so many seconds, where nothing can go wrong but that the other AE is too slow.
 
-        It is ``served`` in so many seconds once the request is there.
+        It is ``served`` in so many seconds once the request is there. Then it may be released.
         """
         env, path = self._env, self._path
         acts = ahead + sending + path.latency + served
@@ -203,6 +214,8 @@ class Association:
             raise AssociationError(Trouble.TIMEOUT, f"none within {self._timeout:g} s")
         yield env.timeout(acts)
         done = serve(NO_REQUEST_FAULT)
+        if releases:
+            back += path.release()
         if back:
             yield env.timeout(back)
         return done

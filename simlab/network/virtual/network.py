@@ -36,7 +36,7 @@ from simlab.network.seam import (
 from simlab.network.sop_classes import GET, MOVE, PERFORMED_PROCEDURE_STEP, STORAGE_COMMITMENT, VERIFICATION
 from simlab.network.stored import Stored
 from simlab.network.virtual.association import WITHOUT_DATA_SET, Association, AssociationError, Steps
-from simlab.network.virtual.path import Freight
+from simlab.network.virtual.path import SEGMENT, Freight
 from simlab.network.virtual.plane import NO_SEED, WORLD, Route
 from simlab.network.virtual.polling import Querying
 from simlab.network.virtual.retrieve import UNKNOWN_DESTINATION, retrieved
@@ -122,6 +122,7 @@ class VirtualNetwork(Querying):
                 stored: Stored = yield self.store(target, destination, held, timeout=timeout)
                 statuses += stored.statuses
                 statuses += [NO_STATUS] * (held.count - len(stored.told))  # never tried
+            yield from self._released(call)
             association.release()
             return retrieved(call, statuses, located.status)
 
@@ -150,6 +151,7 @@ class VirtualNetwork(Querying):
             if count:
                 freight = Freight(size / count)
                 yield from send_train(self.env, self._traffic, back, freight, count)
+            yield from self._released(call)
             association.release()
             if association.aborts(count):  # at one of our responses
                 raise AssociationError(Trouble.ABORTED, "the peer aborted")
@@ -235,7 +237,7 @@ class VirtualNetwork(Querying):
             answered = self._held[handle] = self.env.event()
             open_until = -inf
             try:
-                outcome = yield from self._asking(call, asked, serve, references=study.count)
+                outcome = yield from self._asking(call, asked, serve, references=study.count, tells_first=True)
                 if outcome.ok and hold > 0:
                     open_until = self.env.now + hold
             finally:
@@ -271,6 +273,10 @@ class VirtualNetwork(Querying):
                 with suppress(AssociationError):  # then on a new one
                     outcome = yield from self._between(call).ask(asked, serve, call.outcome, references=count)
                     return replace(outcome, comment="on the association of the request")
+            elif held is not None:  # it has met the release, which is on its way
+                path = self._path(target, source)
+                if seconds := path.cross(SEGMENT) + path.latency:
+                    yield self.env.timeout(seconds)
             if astray:
                 yield self.env.timeout(self._path(source, target).round_trip)
                 raise AssociationError(Trouble.UNREACHABLE, f"nothing listens at that port of {target}")

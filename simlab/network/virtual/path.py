@@ -36,8 +36,6 @@ class Freight(NamedTuple):
     """It is encoded while others are sent."""
     decoding: float = 0.0
     """Processor seconds that the sender takes to decode each before that."""
-    answering: float = 0.0
-    """Seconds for which each response waits for what else comes back."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,9 @@ class Path:
             self._slow_starts[size, count] = known
         return known
 
-    def answering(self) -> float:
-        """Seconds for which responses wait on their way back, as things are; to the millisecond, to be few."""
-        return 0.0 if self.line_back is None else round(self.line_back.wait, 3)
+    def release(self) -> float:
+        """Release an association. Returns the seconds that it takes: a round trip, and what is in line before it."""
+        return self.cross(SEGMENT) + self.cross_back(SEGMENT) + self.round_trip
 
     def needs(self, freight: Freight) -> Demand:
         """What C-STOREs need of the line and of both computers, and besides."""
@@ -107,7 +105,8 @@ class Path:
         """While several requests may be outstanding, others of the association are under way while one is waited for.
 
         Then a place is busy with one instance while the others are with another: a stream that is as fast as the
-        slowest place, and has no more than a window on the line. That place is what it shares with others.
+        slowest place, and has no more than a window on the line. That place is what it shares with others, and nobody
+        notices for how long responses wait.
         """
         asking, serving = self.source.times.asking, self.target.times.serving
         payload = freight.size + MESSAGE_BYTES
@@ -115,7 +114,7 @@ class Path:
         codec = freight.decoding + freight.encoding
         work = asking.instance + asking.byte * freight.size + (0.0 if freight.ahead else codec)
         service = serving.instance + serving.byte * freight.size
-        think = self.round_trip + freight.answering
+        think = self.round_trip
         if self.window < payload:
             rate = inf if self.line is None else self.line.bandwidth / WIRE
             think += (ceil(payload / self.window) - 1) * max(0.0, self.round_trip - self.window / rate)
@@ -131,7 +130,8 @@ class Path:
             needs, self._passed[freight] = slowest_first[:1], slowest_first[1:]
         if freight.ahead:
             cycle = max(cycle, codec)
-        return Demand(max(0.0, cycle - sum(seconds for _, seconds in needs)), needs)
+        back = self.line_back if freight.outstanding == 1 else None
+        return Demand(max(0.0, cycle - sum(seconds for _, seconds in needs)), needs, back)
 
     def sending(self, freight: Freight) -> Demand:
         """What one instance needs until its last byte is on its way."""

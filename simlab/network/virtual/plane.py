@@ -15,7 +15,7 @@ from simlab.network.faults import Asked
 from simlab.network.negotiation import EXPLICIT, UNCOMPRESSED
 from simlab.network.operation import Operation, OutcomeT
 from simlab.network.seam import Trouble
-from simlab.network.virtual.association import WITH_DATA_SET, Association, AssociationError, Serve, Steps
+from simlab.network.virtual.association import WITH_DATA_SET, Association, AssociationError, Serve, Steps, released
 from simlab.network.virtual.host import Host
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.path import Path
@@ -138,6 +138,9 @@ class Plane:
         else:
             yield from association.request([(call.sop_class, syntax) for syntax in UNCOMPRESSED])
 
+    def _released(self, call: Operation[Any]) -> Steps[None]:
+        return released(self.env, self._path(call.source, call.target))
+
     def _exchange(
         self,
         call: Operation[OutcomeT],
@@ -159,15 +162,22 @@ class Plane:
         pdus: int = WITH_DATA_SET,
         references: int = 0,
         judge: Callable[[Association], None] = lambda _: None,
+        tells_first: bool = False,
     ) -> Steps[OutcomeT]:
-        """Associate, ask and release. ``judge`` raises AssociationError if the association is of no use."""
+        """Associate, ask and release. ``judge`` raises AssociationError if the association is of no use.
+
+        With ``tells_first`` what came of it is told before it is released.
+        """
         association = self._between(call)
         if association.is_smooth(call.name):
-            return (yield from association.exchange(serve, references))
+            return (yield from association.exchange(serve, references, tells_first=tells_first))
         yield from self._request(association, call)
         try:
             judge(association)
-            return (yield from association.ask(asked, serve, call.outcome, pdus=pdus, references=references))
+            outcome = yield from association.ask(asked, serve, call.outcome, pdus=pdus, references=references)
+            if not tells_first:
+                yield from self._released(call)
+            return outcome
         finally:
             association.release()
 

@@ -85,6 +85,8 @@ class Demand(NamedTuple):
     """Without any place that is shared."""
     needs: tuple[tuple[Hashable, float], ...] = ()
     """Places, and what each takes if nobody else is there: more than 0."""
+    back: Hashable | None = None
+    """Where responses come through, which take no time there; they may have to wait in its queue."""
 
     @property
     def alone(self) -> float:

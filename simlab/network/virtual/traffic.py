@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple, cast
 
 import simpy
@@ -69,6 +69,8 @@ class Shared:
         self.backlog = 0.0
         """Seconds of work that is there, on average."""
         self.flows: dict[Flow, None] = {}
+        self.answered: dict[Flow, None] = {}
+        """Trains whose responses come through here."""
         self._env = env
         self._since = 0.0
         self._utilisation = 0.0
@@ -100,12 +102,13 @@ class Shared:
 class Flow:
     """A train that is under way."""
 
-    __slots__ = ("demand", "ended", "factor", "left", "pace", "passage", "places", "since", "version")
+    __slots__ = ("back", "demand", "ended", "factor", "left", "pace", "passage", "places", "since", "version")
 
     def __init__(self, demand: Demand, passage: Passage, factor: float, ended: Event) -> None:
         self.demand = demand
         self.places = tuple(cast("Shared", place) for place, _ in demand.needs)
         """What it shares with others."""
+        self.back = cast("Shared | None", demand.back)
         self.passage = passage
         self.factor = factor
         self.ended = ended
@@ -129,7 +132,10 @@ class Flow:
 
 
 class Traffic:
-    """All trains of a world. Those that share a place, directly or through others, slow each other down."""
+    """All trains of a world. Those that share a place, directly or through others, slow each other down.
+
+    So do those in the two directions of a link: the responses of each wait for the instances of the other.
+    """
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
@@ -146,18 +152,22 @@ class Traffic:
             return flow.ended.succeed(flow.passage)
         for place in flow.places:
             place.flows[flow] = None
+        if flow.back is not None:
+            flow.back.answered[flow] = None
         self._share(self._together(flow))
         return flow.ended
 
     def _together(self, flow: Flow) -> list[Flow]:
-        """The flow, and all that it shares a place with, directly or through others."""
+        """The flow, and all that it meets, directly or through others."""
         found, seen = [flow], {flow}
         for each in found:  # which grows meanwhile
-            for place in each.places:
-                for other in place.flows:
-                    if other not in seen:
-                        seen.add(other)
-                        found.append(other)
+            meets = [place.flows for place in each.places]
+            meets += [place.answered for place in each.places if place.answered]
+            meets += [each.back.flows] if each.back is not None else []
+            for other in chain.from_iterable(meets):
+                if other not in seen:
+                    seen.add(other)
+                    found.append(other)
         return found
 
     def _share(self, flows: list[Flow]) -> None:
@@ -210,6 +220,8 @@ class Traffic:
                 left[flow] = None
                 continue
             ended.append(flow)
+            if flow.back is not None:
+                del flow.back.answered[flow]
             for place in flow.places:
                 del place.flows[flow]
                 if not place.flows:

@@ -14,7 +14,7 @@ from simpy import Event
 from simlab.network.faults import Asked, RequestFault
 from simlab.network.negotiation import EXPLICIT, UNCOMPRESSED, keyword, proposals, ways
 from simlab.network.seam import NO_STATUS, SUCCESS, Status, StoreOptions, Trouble, is_success
-from simlab.network.virtual.association import NO_ANSWER, Association, AssociationError, Steps
+from simlab.network.virtual.association import NO_ANSWER, Association, AssociationError, Steps, released
 from simlab.network.virtual.path import MESSAGE_BYTES, Freight, Path
 from simlab.network.virtual.server import VirtualNode
 from simlab.network.virtual.times import Times
@@ -108,6 +108,8 @@ class Transfer:
         if not smooth:
             yield from self._together(opened, self._send)
         status = self._hand_over(opened)
+        if any(train.trouble is Trouble.NONE for train in opened):
+            yield from released(self.env, self.path)
         for train in opened:
             train.association.release()
             self._note(train.trouble, train.comment)
@@ -351,7 +353,6 @@ def start_train(traffic: Traffic, path: Path, freight: Freight, count: int, fact
 
     Where the receiver takes ``factor`` times as long as on average, the train takes longer by its share of the whole.
     """
-    freight = freight._replace(answering=path.answering())
     demand = path.needs(freight)
     path.passes(freight, count)
     service = path.target.times.serving
