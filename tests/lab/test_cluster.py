@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing
 
+import dask
 import pandas as pd
 import psutil
 import pytest
@@ -137,7 +138,9 @@ def test_neither_the_scheduler_nor_its_workers_change_a_number(far, tmp_path):
 @pytest.mark.slow
 def test_a_worker_that_is_killed_costs_its_task_only(far):
     alone = small(far, workers=1, replications=15)
-    with local_cluster(2) as cluster, Client(cluster, set_as_default=False) as client:
+    # What a worker takes from another's queue would look as if it had been handed out twice.
+    no_stealing = dask.config.set({"distributed.scheduler.work-stealing": False})
+    with no_stealing, local_cluster(2) as cluster, Client(cluster, set_as_default=False) as client:
         processes = sorted(client.run(os.getpid).values())
 
         def kill_one(done, _total, _left):
