@@ -199,6 +199,11 @@ def test_a_run_folder_that_is_a_file(capsys, written, tmp_path):
     assert refused(capsys, "run", path, "--out", f"{path}/below", "--keep").startswith(f"cannot write to {path}/below")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder in which nobody can write")
+def test_a_run_folder_where_nobody_can_write(capsys, written):
+    assert refused(capsys, "run", written(TINY), "--out", "/proc/run").startswith("cannot write to /proc/run: ")
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_run_folder_without_permission(capsys, written, tmp_path):
     closed = tmp_path / "closed"

@@ -218,8 +218,12 @@ def _require_writable(folder: Path) -> None:
     place = next(path for path in (folder.resolve(), *folder.resolve().parents) if os.access(path, os.F_OK))
     if not place.is_dir():
         raise UserError(f"cannot write to {folder}: {place} is a file; expected a folder")
-    if not os.access(place, os.W_OK):
-        raise UserError(f"cannot write to {folder}: no permission to write in {place}")
+    try:
+        with tempfile.TemporaryFile(dir=place):  # root has permission where nobody can
+            pass
+    except OSError as error:
+        why = "no permission to write" if isinstance(error, PermissionError) else error.strerror or str(error)
+        raise UserError(f"cannot write to {folder}: {why} in {place}") from error
 
 
 def _told(happened: Happened, world: World, started: datetime) -> Run:

@@ -151,9 +151,11 @@ class VirtualNetwork(Querying):
             if count:
                 freight = Freight(size / count)
                 yield from send_train(self.env, self._traffic, back, freight, count)
-            yield from self._released(call)
+            aborted = association.aborts(count)  # at one of our responses
+            if not aborted:
+                yield from self._released(call)
             association.release()
-            if association.aborts(count):  # at one of our responses
+            if aborted:
                 raise AssociationError(Trouble.ABORTED, "the peer aborted")
             call.bytes = size
             missing = sum(study.count for study in held) - count
