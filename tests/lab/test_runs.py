@@ -130,6 +130,15 @@ def test_a_run_folder_that_cannot_be_written_is_refused_before_the_run(tmp_path,
             tiny_lab().run(out=out, keep_files=keep)
 
 
+def test_what_is_under_way_when_the_last_study_is_safe_leaves_its_record():
+    far = TINY.replace("poll: 0.2 s}", "poll: 0.2 s, site: north}")
+    far += "links:\n  - {between: [north, main], latency: 450 ms}\n"
+    for seed in range(1, 6):  # rounds end at another moment of the release each time
+        run = tiny_lab(far).run("virtual", seed=seed).run
+        assert run.complete
+        assert run.records.operation.tolist().count("N-EVENT-REPORT") == 1
+
+
 def test_the_clinic_in_virtual_time_tells_all_that_a_reader_needs(tmp_path):
     Lab.load("topologies/clinic.yaml").run("virtual", out=tmp_path)
     told = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))

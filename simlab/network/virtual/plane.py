@@ -51,6 +51,8 @@ class Plane:
         self.env = env
         self.hosts: dict[str, Host] = {}
         """The computer of each node."""
+        self.under_way = 0
+        """Operations that have begun and not ended, but for queries, of which there is always one."""
         self._traffic = Traffic(env)
         self._recorder = recorder
         self._route = route
@@ -188,8 +190,11 @@ class Plane:
     def _operating(self, call: Operation[OutcomeT], steps: Steps[OutcomeT]) -> Steps[OutcomeT]:
         """Run the steps of an operation, and leave its record; what fails between AEs becomes its outcome."""
         call.started = self.env.now
+        counts = call.name != "C-FIND"
+        self.under_way += counts
         try:
             outcome = yield from steps
         except AssociationError as error:
             outcome = call.failed(error.trouble, error.comment)
+        self.under_way -= counts
         return call.finish(outcome, WORLD, self.env.now, self._recorder)
