@@ -129,7 +129,7 @@ def _work(world: VirtualWorld, happened: Happened, show: _Show) -> None:
         # Until the next event nothing changes, so that nobody need look.
         show.go(min(_next_round(min(env.peek(), bound)), bound))
     if not left and world.network.under_way:  # an association is released after the last thing that counted
-        show.go(min(env.now + ROUND, bound + ROUND))
+        show.go(env.now + ROUND)
     if left:
         happened.ended = (
             f"{len(left)} studies had not come to their end {topology.finish_within:g} s after the last order"

@@ -8,7 +8,7 @@ from simlab.lab.lab import Lab
 from simlab.network.faults import RequestFault
 from simlab.network.link.settings import WIRE
 from simlab.network.query import Level, Model, Query
-from simlab.network.seam import Status, StoreOptions
+from simlab.network.seam import CommitmentReport, Status, StoreOptions
 from simlab.network.virtual.host import Host
 from simlab.network.virtual.link import SharedLine
 from simlab.network.virtual.path import MESSAGE_BYTES, SEGMENT, SMALL_MESSAGE
@@ -100,6 +100,28 @@ def test_a_peer_that_grants_several_outstanding_requests_is_sent_several(world):
     world.register("archive", NO_WORK, outstanding=0)
     (granted,) = stored(world, 100, options=several)
     assert granted.finished - granted.started == pytest.approx((25 + 3) * 0.1)
+
+
+def test_a_report_on_an_association_that_is_not_held_meets_its_release(world):
+    """The report is on its way there when the release is on its way back: a round trip, and then a new association."""
+    world.network._route = lambda *_: Route(0.05)
+    world.register("archive", NO_WORK)
+    took = {}
+
+    def reported(request, on):
+        outcome = yield world.network.report_commitment(
+            "archive", "scanner", CommitmentReport(request.transaction, request.references), on=on
+        )
+        took[request.transaction] = outcome.finished - outcome.started
+
+    for transaction, same in (("2.25.1", True), ("2.25.2", False)):
+        world.servers["archive"].on_request = lambda request, same=same: world.env.process(
+            reported(request, request.association if same else None)
+        )
+        asked = world.network.request_commitment("scanner", "archive", transaction, make_study(3))
+        assert wait_for(world, asked).ok
+        world.env.run()
+    assert took["2.25.1"] - took["2.25.2"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("fault", [RequestFault(), RequestFault(closes=True), RequestFault(ignores=True)])

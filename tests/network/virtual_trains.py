@@ -19,7 +19,22 @@ from simlab.network.virtual.traffic import Traffic
 from simlab.network.virtual.transfer import send_train
 
 
-class Train:
+class Sender:
+    """Lets a flow read what is left of a message."""
+
+    held = 0
+    unread = 0
+
+    def read(self, most):
+        piece = min(most, self.unread)
+        self.unread -= piece
+        return range(piece) if piece else None
+
+    def want(self, *, more):
+        """A new message pumps by itself."""
+
+
+class Train(Sender):
     """Both ends of an association: each instance is sent once the response to the one before it has come."""
 
     def __init__(self, clock, size, count, respond, then):
@@ -28,16 +43,7 @@ class Train:
         self.respond, self.then = respond, then
         self.unread = size
         self.received = 0
-        self.held = 0
         self.flow = None
-
-    def read(self, most):
-        piece = min(most, self.unread)
-        self.unread -= piece
-        return range(piece) if piece else None
-
-    def want(self, *, more):
-        """A new instance pumps by itself."""
 
     def write(self, data):
         self.received += len(data)

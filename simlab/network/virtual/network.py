@@ -271,11 +271,12 @@ class VirtualNetwork(Querying):
 
         def steps() -> Steps[Outcome]:
             held = None if on is None else self._held.pop(on, None)
-            if held is not None and (yield held) >= self.env.now:  # one thing after the other on an association
+            open_until: float = (yield held) if held is not None else inf  # one thing after the other
+            if held is not None and open_until >= self.env.now:
                 with suppress(AssociationError):  # then on a new one
                     outcome = yield from self._between(call).ask(asked, serve, call.outcome, references=count)
                     return replace(outcome, comment="on the association of the request")
-            elif held is not None:  # it has met the release, which is on its way
+            elif open_until == -inf:  # not held: it has met the release, which is on its way
                 path = self._path(target, source)
                 if seconds := path.cross(SEGMENT) + path.latency:
                     yield self.env.timeout(seconds)

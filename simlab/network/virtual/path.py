@@ -130,8 +130,8 @@ class Path:
             needs, self._passed[freight] = slowest_first[:1], slowest_first[1:]
         if freight.ahead:
             cycle = max(cycle, codec)
-        back = self.line_back if freight.outstanding == 1 else None
-        return Demand(max(0.0, cycle - sum(seconds for _, seconds in needs)), needs, back)
+        meets = self.line is not None and freight.outstanding == 1
+        return Demand(max(0.0, cycle - sum(seconds for _, seconds in needs)), needs, self.line_back if meets else None)
 
     def sending(self, freight: Freight) -> Demand:
         """What one instance needs until its last byte is on its way."""

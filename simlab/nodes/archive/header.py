@@ -34,7 +34,7 @@ _COMMON = frozenset(keyword for level in (Level.PATIENT, Level.STUDY, Level.SERI
 _ABOVE = _COMMON | {_CHARACTER_SET}
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID")
 _WANTED = wanted([*_ABOVE, *STORED[Level.IMAGE]])
-_SEQUENCES = frozenset(each for each in _ABOVE | STORED[Level.IMAGE] if value_representation(each) == "SQ")
+_SEQUENCES = frozenset(each for each in _ABOVE if value_representation(each) == "SQ")
 
 _Frozen: TypeAlias = "tuple[tuple[str, bytes | tuple[_Frozen, ...]], ...]"
 """Elements in a form that can be looked up."""
