@@ -77,6 +77,9 @@ class Scanner:
         self.stored = []
         self.reports = queue.Queue()
         self.slow_down = threading.Event()
+        self.answering = threading.Event()
+        """Clear it, and no report is answered until it is set again (or ``BOUND`` is over)."""
+        self.answering.set()
         self.reading = threading.Event()
         """A report has come, and is perhaps not answered yet."""
         self.refusals = 0
@@ -107,9 +110,10 @@ class Scanner:
 
     def take_report(self, event):
         self.reading.set()
+        self.reports.put(Report(event.event_type, event.event_information, self._roles.get(event.assoc)))
         if self.slow_down.is_set():
             time.sleep(0.5)
-        self.reports.put(Report(event.event_type, event.event_information, self._roles.get(event.assoc)))
+        self.answering.wait(BOUND)
         refused = self.refusals > 0
         self.refusals -= refused
         return PROCESSING_FAILURE if refused else 0x0000, None

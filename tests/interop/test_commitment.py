@@ -114,11 +114,12 @@ def test_what_is_not_there_is_not_committed_to(clinic, scanner, references, arch
 def test_a_transaction_in_use_is_refused_and_the_first_request_is_reported_all_the_same(
     clinic, scanner, references, archive
 ):
-    scanner.slow_down.set()
+    scanner.answering.clear()
     with scanner.asking_to_commit(clinic[archive], references) as transaction:
-        assert scanner.reading.wait(BOUND)  # not answered yet, so that the transaction is still in use
+        first = scanner.next_report()  # not answered yet, so that the transaction is still in use
         with scanner.asking_to_commit(clinic[archive], references[:2], transaction):
-            first, second = scanner.next_report(), scanner.next_report()
+            scanner.answering.set()
+            second = scanner.next_report()
     assert (first.event_type, sorted(first.stored)) == (ALL_STORED, sorted(uid for _, uid in references))
     assert (second.event_type, second.stored) == (FAILURES_EXIST, [])
     assert second.failed == {uid: DUPLICATE_TRANSACTION for _, uid in references[:2]}
