@@ -26,6 +26,10 @@ from simlab.wording import advice, shown
 
 _NUMBER = r"\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?"
 """Bounded, so that no text makes the exact arithmetic below slow."""
+LEAST_PER_CENT = 1e-4
+"""The smallest share that is told in per cent."""
+
+_BIT = re.compile(r"b(/s|ps)?$")
 _BARE = re.compile(rf"\s*{_NUMBER}\s*", re.ASCII)
 _QUANTITY = re.compile(rf"\s*(?P<sign>[-+]?)(?P<number>{_NUMBER})\s*(?P<unit>[^\s\d.+-]\S*)\s*", re.ASCII)
 _THRESHOLD = re.compile(r"\s*(?P<operator><=|>=|<|>)\s*(?P<quantity>.*)", re.DOTALL)
@@ -67,8 +71,9 @@ class Quantity:
             raise UnitError(f"{shown(text)} is negative; {self._expected}")
         unit = self.units.get(match["unit"])
         if unit is None:
-            # "Mbps" are bits, though it looks more like "MB/s".
-            meant = match["unit"].replace("bps", "bit/s")
+            # "Mb" and "Mbps" are bits, though they look more like "MB/s".
+            bits = _BIT.sub("bit/s", match["unit"])
+            meant = bits if bits in self.units else match["unit"]
             problem = f"unknown unit {shown(match['unit'])} in {shown(text)}"
             raise UnitError(f"{problem}; {advice(meant, self.units)}")
         # Fractions round once, at the end: "20 ms" is 0.02 and nothing beside it.
@@ -257,7 +262,9 @@ def format_rate(per_second: float) -> str:
 
 
 def format_share(share: float) -> str:
-    """Return "1.5 %" for 0.015."""
+    """Return "1.5 %" for 0.015, and "0.15 %" for a tenth of that; ppm only for what is a hundredth of a per cent."""
+    if LEAST_PER_CENT <= abs(share) < 0.01:
+        return f"{float(f'{100 * share:.3g}'):.15g} %"
     return SHARE.format(share)
 
 

@@ -68,12 +68,15 @@ def test_it_relays_is_changed_and_tells_what_passed(echoing, tmp_path, capsys):
         process, address, control = running
         assert 0.08 <= asked(address) < 0.3
         assert main(["link", "--control", control, "latency=0ms", "bandwidth=8Mbit/s", "back-loss=0.1%"]) == 0
+        assert capsys.readouterr().out == "link: forth 0 s, 8 Mbit/s; back 0 s, 8 Mbit/s, loss 0.1 %\n"
         assert asked(address) < 0.05
         assert main(["link", "--control", control, "link", "outage=0.5s:stall"]) == 0
         assert asked(address) > 0.5
         capsys.readouterr()
         assert main(["link", "--control", control]) == 0
-        assert re.search(r"link +forth +3 +3 B", capsys.readouterr().out)
+        told = capsys.readouterr().out
+        assert re.search(r"link +forth +3 +3 B.* 0 s, 8 Mbit/s *\n", told)
+        assert re.search(r"link +back .* 0 s, 8 Mbit/s, loss 0.1 % *\n", told)
         assert main(["link", "--control", control, "lnk", "down"]) == 2
         assert capsys.readouterr().err == 'simlab: no link "lnk"; there are link\n'
         process.send_signal(signal.SIGINT)

@@ -92,9 +92,9 @@ class Judgement:
 def gauge(run: Run, warm_up: float, levels: Sequence[ServiceLevel]) -> dict[str, Any]:
     """What one run says, in plain values by name.
 
-    ``levels`` are shares of studies in time; ``met``, whether each thing that was expected was met; ``loads``, as from
-    :func:`loads`; ``stages``, mean seconds of each of ``STAGES``. ``warm_up`` is in run seconds; what concerns studies
-    counts those ordered after it.
+    ``counted`` studies, and those of them that ``failed``; ``levels`` are shares of them in time; ``met``, whether each
+    thing that was expected was met; ``loads``, as from :func:`loads`; ``stages``, mean seconds of each of ``STAGES``.
+    ``warm_up`` is in run seconds; what concerns studies counts those ordered after it.
     """
     window = Window(warm_up, run.topology.duration)
     counted = window.counted(run.studies)
@@ -102,6 +102,8 @@ def gauge(run: Run, warm_up: float, levels: Sequence[ServiceLevel]) -> dict[str,
     met = {FINISHED: run.complete, KEPT: not run.counts.promises_broken}
     met |= {verdict.expectation: verdict.passed for verdict in run.verdicts}
     return {
+        "counted": len(counted),
+        "failed": int((counted["outcome"] == "failed").sum()),
         "levels": {str(level): level.share(counted) for level in levels},
         "met": met,
         "loads": loads(run, window),

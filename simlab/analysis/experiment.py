@@ -19,6 +19,7 @@ import pandas as pd
 
 from simlab.draws import Draws
 from simlab.errors import UserError
+from simlab.files import as_csv, write_whole
 
 TABLE_FILE = "wan.csv"
 DESIGN_FILE = "wan.json"
@@ -179,9 +180,7 @@ class Table:
             else:
                 (folder / DESIGN_FILE).write_text(json.dumps(same, indent=2) + "\n", encoding="utf-8")
             rows = list(_read(path)) if path.exists() else []
-            with path.open("w", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, COLUMNS).writeheader()
-                csv.DictWriter(file, COLUMNS).writerows(rows)
+            write_whole(path, as_csv(COLUMNS, rows))
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
         except (ValueError, TypeError, AttributeError) as error:

@@ -74,10 +74,15 @@ class Hours:
         return np.asarray((parts + np.cumsum(steps)[:length]) * self.seconds, np.float64)
 
     def week(self, amounts: Amounts) -> Amounts:
-        """The mean rate in each of the 168 hours of a week; NaN in those that the window has nothing of."""
+        """The mean rate in each of the 168 hours of a week; NaN in those of which the window has too little.
+
+        That is less than half an hour in all: a minute of one is chance. In a short window it is as much as there is.
+        """
         total = np.bincount(self.of_week, amounts, minlength=WEEK)
         covered = np.bincount(self.of_week, self.covered, minlength=WEEK)
-        return np.asarray(np.divide(total, covered, out=np.full(WEEK, np.nan), where=covered > 0), np.float64)
+        enough = covered >= min(self.seconds / 2, covered.max()) * (1 - 1e-9)
+        known = enough & (covered > 0)
+        return np.asarray(np.divide(total, covered, out=np.full(WEEK, np.nan), where=known), np.float64)
 
     def most(self, amounts: Amounts) -> float:
         """The largest amount of an hour that is in the window as a whole; NaN if there is no such hour."""

@@ -51,13 +51,19 @@ def middle(bins: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def percentiles(
     seconds: npt.NDArray[np.float64], counts: npt.NDArray[np.integer[Any]], wanted: npt.ArrayLike
 ) -> list[float]:
-    """Percentiles of latencies of which there are so many each, in any order; NaN if there are none."""
+    """Percentiles of latencies of which there are so many each, in any order; NaN if there are none.
+
+    Between two ranks they are interpolated, as numpy does.
+    """
     if not counts.sum():
         return [float("nan")] * np.size(wanted)
     order = np.argsort(seconds, kind="stable")
     below = np.cumsum(counts[order])
-    ranks = np.maximum(np.ceil(np.asarray(wanted) / 100 * below[-1]), 1)
-    return [float(value) for value in seconds[order][np.searchsorted(below, ranks)]]
+    ranks = np.asarray(wanted, dtype=float) / 100 * (below[-1] - 1)
+    low, high = (
+        seconds[order][np.searchsorted(below, each, side="right")] for each in (np.floor(ranks), np.ceil(ranks))
+    )
+    return [float(value) for value in low + (high - low) * (ranks - np.floor(ranks))]
 
 
 class TransferHistograms:

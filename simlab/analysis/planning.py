@@ -30,7 +30,7 @@ from simlab.analysis.profile import Profile
 from simlab.analysis.run import Run
 from simlab.analysis.service_level import ServiceLevel
 from simlab.analysis.stationarity import Window
-from simlab.analysis.storage import limits, stocks
+from simlab.analysis.storage import kept, limits, stocks
 from simlab.topology.model import Topology
 
 PERCENTILES = (50, 95, 99)
@@ -192,8 +192,8 @@ def _links(run: Run) -> dict[str, float]:
 
 
 def _stored(run: Run, window: Window) -> float:
-    """Bytes that archives took in during the window. What an archive sends to a reader is no storage."""
+    """Bytes that archives have more after the window. What an archive sends to a reader is no storage."""
     kinds = {name: spec.kind for name, spec in run.topology.nodes.items()}
-    records = run.records
-    stores = records[(records["operation"] == "C-STORE") & records["finished"].between(window.start, window.end)]
-    return float(stores.loc[stores["peer"].map(kinds).isin(("archive", "external")), "bytes"].sum())
+    moved = kept(run)
+    counts = moved["finished"].between(window.start, window.end)
+    return float(moved.loc[counts & moved["peer"].map(kinds).isin(("archive", "external")), "kept"].sum())

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, isfinite
 
 import pandas as pd
@@ -26,6 +27,12 @@ from simlab.units import format_duration
 
 BASE = 0
 """The number of the base case among the cells."""
+
+FEWER = ("failed", "unfinished")
+"""Measures of studies that did not get there: of what times there are, they are left out."""
+
+MOST_TOLD = 4
+"""Cells that are named in one sentence."""
 
 KEYS = ("cell", "replication", "seed")
 """Columns of the table of runs, before those of the factors and of the measures."""
@@ -60,6 +67,13 @@ class Replications:
     def summary(self) -> pd.DataFrame:
         """As from :func:`summarise`."""
         return summarise(self.runs, self.factors, self.measures)
+
+    @cached_property
+    def thinned(self) -> frozenset[int]:
+        """Cells in which more studies failed, or came to no end, than in the base case: their times are of the rest."""
+        summary = self.summary
+        lost = summary[summary["measure"].isin(FEWER) & (summary["difference_low"] > 0)]
+        return frozenset(lost["cell"].tolist())
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -150,12 +164,42 @@ def cautions(replications: Replications) -> list[str]:
             f"{len(cut)} of {len(runs)} runs were over (finish_within) before all their studies were: {unfinished} "
             "that count did not come to their end. What they would have taken is in no mean, so times look too good."
         )
+    told += [*_failed(runs), *_other_patients(runs)]
     told += _unsettled(runs)
     if len(runs) and runs["studies"].min() < FEW:
         fewest = int(runs["studies"].min())
         means = "its 99th percentile is little more than the slowest" if fewest else "it has nothing to say"
         told.append(f"The smallest run counts {fewest} studies: {means}.")
     return told
+
+
+def _failed(runs: pd.DataFrame) -> list[str]:
+    """Cells in which studies failed, worst first."""
+    sums = runs.groupby("cell", sort=True)[["failed", "studies"]].sum().reset_index()
+    worst = sums[sums["failed"] > 0].sort_values("failed", ascending=False, kind="stable")
+    parts = [
+        f"{row['failed']:.0f} of {row['studies']:.0f} in {_cell(int(row['cell']))}"
+        for row in worst.head(MOST_TOLD).to_dict("records")
+    ]
+    if more := len(worst) - len(parts):
+        parts.append(f"some in {more} other{'s' * (more > 1)}")
+    return (
+        [f"Studies failed: {', '.join(parts)}. Times are of the others alone, and may look too good."] if parts else []
+    )
+
+
+def _other_patients(runs: pd.DataFrame) -> list[str]:
+    """Cells in which other patients come than in the base case."""
+    counted = runs.pivot_table(index="replication", columns="cell", values="studies")
+    if BASE not in counted:
+        return []
+    more = counted.sub(counted[BASE], axis=0).mean().drop(BASE)
+    changed = [f"{int(str(cell))} ({change:+.3g} studies)" for cell, change in more.items() if abs(change) > 0]
+    if not changed:
+        return []
+    others = f", and {len(changed) - MOST_TOLD} more" if len(changed) > MOST_TOLD else ""
+    told = f"Other patients come in {_in(changed[:MOST_TOLD])}{others} than in the base case"
+    return [f"{told}: what differs there is not told of the same people."]
 
 
 def _unsettled(runs: pd.DataFrame) -> list[str]:
@@ -177,6 +221,10 @@ def _unsettled(runs: pd.DataFrame) -> list[str]:
     if fallen:
         told.append(f"Waiting for the scanner falls from the first half of what counts to the second in {_in(fallen)}.")
     return told
+
+
+def _cell(number: int) -> str:
+    return "the base case" if number == BASE else f"cell {number}"
 
 
 def _in(changes: Sequence[str]) -> str:

@@ -17,7 +17,11 @@ from simlab.analysis.operations import operations_table, transfers
 from simlab.analysis.oracle import InstanceCounts, findings_frame
 from simlab.analysis.running import Running
 from simlab.analysis.studies import studies_table, study_times
+from simlab.topology.calibration import Calibration
 from simlab.topology.model import Topology
+
+CUT_SHORT = "The run was cut short: "
+"""How the notice begins that says why."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Run:
     """The archives were asked at the end what they hold; without that nothing is known of losses."""
     complete: bool = True
     """Everything ordered came to its end; False if the run was cut short."""
+    calibration: Calibration | None = None
+    """What the times of AEs were taken from in the virtual world; None: uncalibrated, or live."""
     path: Path | None = None
     """The folder that it was saved to or loaded from."""
 
@@ -96,6 +102,12 @@ class Run:
     def verdicts(self) -> list[Verdict]:
         """One per threshold that the topology expects."""
         return judge(self.topology.expect, self.operations, self.counts if self.audited else None)
+
+    @property
+    def ended(self) -> str:
+        """Why it was cut short; empty if it came to its end."""
+        told = (notice.removeprefix(CUT_SHORT) for notice in self.notices if notice.startswith(CUT_SHORT))
+        return next(told, "").removesuffix(".")
 
     @property
     def verdict(self) -> str:

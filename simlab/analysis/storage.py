@@ -1,8 +1,9 @@
 """What archives hold: over the run, and afterwards, until they are full.
 
-Bytes count as they were sent, once their C-STORE is over. Beyond the run the last weeks go on, and grow as the
-topology's orders do (the mean of their ``growth``, by how many are expected of each). With ``tiers``, what gets older
-than ``after`` moves on to the next one. An archive that is full refuses nothing: it is only told when that will be.
+Bytes count as they were sent, once their C-STORE is over; nothing does that comes again. Beyond the
+run the last weeks go on, and grow as the topology's orders do (the mean of their ``growth``, by how many are expected
+of each). With ``tiers``, what gets older than ``after`` moves on to the next one. An archive that is full refuses
+nothing: it is only told when that will be.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from simlab.analysis.hours import stores
 from simlab.analysis.run import Run
@@ -71,9 +73,25 @@ def limits(topology: Topology) -> Iterator[tuple[str, str, float | None]]:
                 yield name, "", getattr(spec, "capacity", None)
 
 
+def kept(run: Run) -> pd.DataFrame:
+    """The C-STOREs that sent anything, as from :func:`simlab.analysis.hours.stores`, with one column more: ``kept``.
+
+    That is how many bytes the peer has now that it had not before. It keeps one copy of an instance, so of those that a
+    node has made of a study no more count than it has made, whichever they are.
+    """
+    records, moved = run.records, stores(run).sort_values("finished", kind="stable")
+    of_study = ["node", "study"]
+    made = records[records["operation"].isin(("make", "derive"))].groupby(of_study, observed=True)["instances"].sum()
+    most = moved[of_study].merge(made.rename("made").reset_index(), on=of_study, how="left")["made"].fillna(inf)
+    taken = moved["instances"] - moved["failures"]
+    in_all = taken.groupby([moved[name] for name in (*of_study, "peer")], observed=True).cumsum()
+    new = np.minimum(in_all, most.to_numpy()) - np.minimum(in_all - taken, most.to_numpy())
+    return moved.assign(kept=moved["bytes"] * new / taken.clip(lower=1))
+
+
 def stocks(run: Run) -> list[Stock]:
     """What each archive holds, day by day, from the epoch to the horizon."""
-    moved, topology = stores(run), run.topology
+    moved, topology = kept(run), run.topology
     until = topology.duration * topology.compress / DAY
     hours = np.arange(0.0, (until if until <= HOURLY else 0.0) * 24) / 24
     days = np.union1d(np.arange(0.0, max(HORIZON, until) + 1), [*hours, until])
@@ -82,7 +100,7 @@ def stocks(run: Run) -> list[Stock]:
         ours = moved[moved["peer"] == archive]
         taken = _taken(
             ours["finished"].to_numpy(dtype=float) * topology.compress / DAY,
-            ours["bytes"].to_numpy(dtype=float),
+            ours["kept"].to_numpy(dtype=float),
             until,
             growth(topology),
         )

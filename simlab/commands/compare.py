@@ -39,6 +39,6 @@ def compare(topology: Path, *, out: Path | None, **options: Any) -> int:
     console.print(agreement_tables(result.table, result.notices, title=title))
     if out is not None and len(result.table):
         say(f"figure: {out / PICTURE_FILE}")
-    if result.cut_short:
+    if result.interrupted:
         return INTERRUPTED
-    return OK if result.ok else NOT_WELL
+    return OK if result.ok and not result.cut_short else NOT_WELL

@@ -16,7 +16,7 @@ from simlab.lab.links import chosen_settings, read_address, read_changes, relay_
 from simlab.network.live.relay.control import Control
 from simlab.network.live.relay.relay import RelayError
 from simlab.network.live.relay.remote import LOOPBACK, RelayProcess
-from simlab.units import format_duration, format_size
+from simlab.units import format_bandwidth, format_duration, format_share, format_size
 
 LOOK_INTERVAL = 1.0
 """Seconds between two looks at the counters."""
@@ -56,11 +56,31 @@ def _change(control: tuple[str, int], words: Sequence[str]) -> int:
         try:
             if words:
                 running.ask("change", **message)
-            else:
-                open_console().print(passed_table(running.ask("counters")))
+            counters = running.ask("counters")
         finally:
             running.close()
+    if words:
+        changed = {name: told for name, told in counters["links"].items() if message["link"] in ("", name)}
+        for name, told in changed.items():
+            say(f"{name}: {_state(told)}")
+    else:
+        open_console().print(passed_table(counters))
     return OK
+
+
+def _state(told: Mapping[str, Any]) -> str:
+    """What a link is like now."""
+    sides = {side: _figures(told["settings"][side]) for side in ("forth", "back")}
+    same = len(set(sides.values())) == 1
+    figures = sides["forth"] if same else "; ".join(f"{side} {figures}" for side, figures in sides.items())
+    return f"{figures}; down" if told["down"] else figures
+
+
+def _figures(side: Mapping[str, Any]) -> str:
+    bandwidth = "any bandwidth" if side["bandwidth"] is None else format_bandwidth(side["bandwidth"])
+    jitter = f" up to {format_duration(side['jitter'])} more" if side["jitter"] else ""
+    loss = f", loss {format_share(side['loss'])}" if side["loss"] else ""
+    return f"{format_duration(side['latency'])}{jitter}, {bandwidth}{loss}"
 
 
 def _relay(
@@ -116,6 +136,7 @@ def passed_table(counters: Mapping[str, Any]) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("connections", "payload", "on the wire", "busy", "lost", "cuts"):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("now", no_wrap=True)
     for row in _rows(counters):
         table.add_row(*row)
     late = counters["lateness"]
@@ -142,4 +163,5 @@ def _rows(counters: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                 f"{lane['busy'] / counters['elapsed']:.1%}" if limited else "\N{EN DASH}",
                 f"{lane['dropped']:,}",
                 f"{lane['cuts']:,}",
+                f"{_figures(told['settings'][side])}{'; down' if told['down'] else ''}",
             )

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from simlab.errors import UserError
+from simlab.files import write_whole
 
 OK, NOT_WELL, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -97,10 +98,7 @@ def expect_to_write(path: Path) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file that is either not there or whole. Raises UserError if it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error

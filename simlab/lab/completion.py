@@ -18,6 +18,7 @@ class Completion:
 
     def __init__(self, topology: Topology) -> None:
         self._last = {name: _last_milestone(spec, topology) for name, spec in topology.nodes.items()}
+        self._reads = {name: spec.kind == "workstation" for name, spec in topology.nodes.items()}
         self._reached: dict[str, int] = {}
         """By study, a bit for each milestone."""
         self._wanted: dict[str, int] = {}
@@ -36,6 +37,8 @@ class Completion:
                 continue  # it has come to its end
             if milestone == "started":
                 self._wanted[study] = self._last[node]
+            elif milestone == "failed":
+                self._wanted[study] = self._wanted.get(study, 0) & ~self._waived(node, reached)
             if self._ended(study, reached):
                 self._open.discard(study)
                 self._wanted.pop(study, None)
@@ -53,10 +56,14 @@ class Completion:
         return self._open
 
     def _ended(self, study: str, reached: int) -> bool:
-        if reached & BITS["failed"]:
-            return True
         wanted = self._wanted.get(study)
         return wanted is not None and reached & wanted == wanted
+
+    def _waived(self, node: str, reached: int) -> int:
+        """What is not waited for once a node has failed: its own part. What was not stored is nobody else's either."""
+        if self._reads[node]:
+            return BITS["read"]
+        return BITS["safe"] if reached & BITS["stored"] else sum(BITS.values())
 
     def counts(self) -> Mapping[str, int]:
         """How many studies have reached each milestone."""

@@ -19,6 +19,9 @@ from simlab.topology.model import Topology
 MOST_ROWS = 500_000
 """C-STOREs of which a row is kept. If there are more, there is a histogram of latencies for each transfer instead."""
 
+INTERRUPTED = "interrupted"
+"""Why a run was cut short that a person has ended."""
+
 MANY_EVENTS = 1e6
 """In a run of the virtual world after which it pays to give back the memory of all that is over."""
 

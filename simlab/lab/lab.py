@@ -16,7 +16,7 @@ from simlab.analysis.disk import halt_sentences
 from simlab.analysis.frames import instances_frame, links_frame, records_frame
 from simlab.analysis.latencies import latencies_frame
 from simlab.analysis.oracle import findings_frame
-from simlab.analysis.run import Run
+from simlab.analysis.run import CUT_SHORT, Run
 from simlab.errors import UserError
 from simlab.lab.calibration.extrapolation import extrapolations
 from simlab.lab.calibration.times import times_of
@@ -151,7 +151,7 @@ class Lab:
             with _workspace(out, keep=keep_files) as workspace:
                 staging = Staging(workspace, identifier, in_process=in_process)
                 happened = run_live(lab.topology, staging, watch, audit=audit)
-        result = Result(_told(happened, world, started))
+        result = Result(_told(happened, world, started, self.calibration if world == "virtual" else None))
         if out is not None:
             try:
                 result.save(out)
@@ -226,7 +226,7 @@ def _require_writable(folder: Path) -> None:
         raise UserError(f"cannot write to {folder}: {why} in {place}") from error
 
 
-def _told(happened: Happened, world: World, started: datetime) -> Run:
+def _told(happened: Happened, world: World, started: datetime, calibration: Calibration | None) -> Run:
     topology, fates = happened.topology, happened.settle()
     stores, reports = (
         [batch for batch in happened.batches if batch.operation == operation]
@@ -253,6 +253,7 @@ def _told(happened: Happened, world: World, started: datetime) -> Run:
         notices=(*_notices(happened), *left_out, *halt_sentences(records)),
         audited=happened.audited,
         complete=not happened.ended,
+        calibration=calibration,
     )
 
 
@@ -287,7 +288,7 @@ def _notices(happened: Happened) -> Iterator[str]:
     """What a reader must know to understand the numbers."""
     topology = happened.topology
     if happened.ended:
-        yield f"The run was cut short: {happened.ended}."
+        yield f"{CUT_SHORT}{happened.ended}."
     if not happened.audited:
         yield "The archives were not asked what they hold in the end, so nothing is known to be lost."
     if topology.compress != 1:

@@ -13,7 +13,7 @@ from typing import Any
 from simlab.errors import UserError
 from simlab.lab.audit import Interview, Request, proceed
 from simlab.lab.department import Department, Staging
-from simlab.lab.happened import Happened, Progress, Watch
+from simlab.lab.happened import INTERRUPTED, Happened, Progress, Watch
 from simlab.network.seam import NO_STATUS, Outcome, Trouble
 from simlab.records import MILESTONES, Record
 from simlab.topology.model import Topology
@@ -57,7 +57,7 @@ def run_live(topology: Topology, staging: Staging, watch: Watch, *, audit: bool 
             if audit:
                 _audit(department, happened)
         except KeyboardInterrupt:
-            happened.ended = "interrupted"
+            happened.ended = INTERRUPTED
             links = links or department.links.counters()
         records, batches = department.stop()
         happened.take([each for each in records if not _is_of_audit(each, audited_from)], batches)

@@ -16,6 +16,7 @@ from simlab.report.style import Drawing
 from simlab.topology.loader import resolve_yaml
 
 TOPOLOGY_FILE = "topology.yaml"
+CALIBRATION_FILE = "calibration.yaml"
 REPORT_FILE = "report.html"
 
 
@@ -111,10 +112,14 @@ class Result:
     def save(self, folder: str | Path) -> Path:
         """Write the run folder: summary.json, topology.yaml, report.html; records, instances, findings as Parquet.
 
-        For what is there besides, or not at all, see :func:`simlab.analysis.summary.save`.
+        If the run was calibrated there is a calibration.yaml. For what is there besides, or not at all, see
+        :func:`simlab.analysis.summary.save`.
         """
         target = Path(folder)
         summary.save(self.run, target)
         (target / TOPOLOGY_FILE).write_text(resolve_yaml(self.run.topology), encoding="utf-8")
+        (target / CALIBRATION_FILE).unlink(missing_ok=True)  # of an earlier run
+        if self.run.calibration is not None:
+            self.run.calibration.save(target / CALIBRATION_FILE)
         self.report(target / REPORT_FILE)
         return target

@@ -13,7 +13,7 @@ from simpy import Event
 
 from simlab.analysis.running import Running
 from simlab.lab.audit import Interview, proceed
-from simlab.lab.happened import MANY_EVENTS, Happened, Progress, Watch
+from simlab.lab.happened import INTERRUPTED, MANY_EVENTS, Happened, Progress, Watch
 from simlab.lab.virtual_world import VirtualWorld
 from simlab.network.virtual.in_step import go_round
 from simlab.network.virtual.times import Times
@@ -75,7 +75,7 @@ def _run(world: VirtualWorld, happened: Happened, watch: Watch) -> None:
         happened.links = list(world.link_rows(happened.elapsed))
         world.env.run(until=world.env.process(_audit(world, happened)))
     except KeyboardInterrupt:
-        happened.ended = "interrupted"
+        happened.ended = INTERRUPTED
         happened.end()
         happened.elapsed = world.env.now
 

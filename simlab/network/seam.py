@@ -69,6 +69,12 @@ class Outcome:
         """Success, or success with a warning (0001, 0107, 0116, Bxxx)."""
         return self.trouble is Trouble.NONE and is_success(self.status)
 
+    @property
+    def why(self) -> str:
+        """How it ended, in words: what the trouble was, or the status, and the comment."""
+        told = self.trouble.value or f"status {self.status:04X}H"
+        return f"{told}: {self.comment}" if self.comment else told
+
     def __str__(self) -> str:
         told = self.trouble.value or f"status {self.status:04X}H"
         return f"{self.operation}: {told} after {(self.finished - self.started) * 1000:.3g} ms"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from math import isnan
 
@@ -15,6 +15,9 @@ from simlab.analysis.run import Run
 from simlab.units import format_duration, format_size
 
 NOT_MEASURED = "\N{EN DASH}"
+
+MOST_REASONS = 3
+"""For which studies failed, that are told."""
 
 _SELDOM = ("corrupt", "altered", "unexpected", "unlisted", "listed_twice", "stored_twice", "needlessly_resent")
 
@@ -33,7 +36,7 @@ def summary_tables(run: Run) -> Group:
     if len(run.operations):
         parts += [_operations(run), Text()]
     if run.study_count:
-        parts += [_study_times(run), Text()]
+        parts += [_study_times(run), *_studies(run), Text()]
     if len(run.links):
         parts += [_links(run), Text()]
     parts.append(_instances(run))
@@ -102,6 +105,18 @@ def _study_times(run: Run) -> Table:
         label = label.replace("_network", ", rest (network, polling, queues)").replace("_", " ")
         table.add_row(label, f"{row['count']:,}", _duration(row["p50"]), _duration(row["p95"]))
     return table
+
+
+def _studies(run: Run) -> Iterator[Text]:
+    """How many studies came to their goal, and why the others did not."""
+    alarm = "yellow" if run.complete_studies < run.study_count else ""
+    yield Text(f"{run.complete_studies:,} of {run.study_count:,} studies complete", style=alarm)
+    failed = run.records[run.records["operation"] == "failed"]
+    reasons = failed.groupby(["node", "comment"], observed=True, sort=False)["study"].nunique()
+    for row in reasons.nlargest(MOST_REASONS).reset_index().to_dict("records"):
+        yield Text(f"! {row['study']:,} failed at {row['node']}: {row['comment']}", style=alarm)
+    if len(reasons) > MOST_REASONS:
+        yield Text(f"! {len(reasons) - MOST_REASONS:,} other reasons are in the report", style=alarm)
 
 
 def _instances(run: Run) -> Table:

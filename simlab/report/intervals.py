@@ -8,7 +8,8 @@ from math import floor, isfinite, log10
 from typing import Any
 
 from simlab.analysis.comparison import Interval
-from simlab.analysis.planning import Unit
+from simlab.analysis.planning import Measure, Unit
+from simlab.analysis.replications import BASE, Replications
 
 NOT_MEASURED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -81,6 +82,18 @@ def heading(factor: str) -> str:
 
 NOTICED = 0.01
 """A change by less than this share of what is today is nothing that anybody would notice."""
+
+
+def judged(replications: Replications, measure: Measure, row: Mapping[Any, Any], today: Interval) -> str:
+    """The verdict on a cell, of which ``row`` is the summary; ``today`` is the base case.
+
+    No time is better where fewer studies got there.
+    """
+    if row["cell"] == BASE:
+        return ""
+    word = verdict(interval_in(row, "difference"), measure.better, today.mean)
+    spared = word == "better" and measure.unit is Unit.SECONDS and row["cell"] in replications.thinned
+    return "" if spared else word
 
 
 def verdict(difference: Interval, better: int, today: float = 0.0) -> str:

@@ -91,8 +91,9 @@ def example_study(studies: pd.DataFrame) -> str:
 
 
 def reproduce(run: Run) -> str:
-    """The command that makes this run again, from the topology beside the report."""
-    return shlex.join(["simlab", "run", "topology.yaml", "--world", run.world, "--seed", str(run.seed)])
+    """The command that makes this run again, from the files beside the report."""
+    calibrated = ["--calibration", "calibration.yaml"] if run.calibration is not None else []
+    return shlex.join(["simlab", "run", "topology.yaml", "--world", run.world, *calibrated, "--seed", str(run.seed)])
 
 
 def peak_throughput(run: Run) -> float:

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from simlab.analysis.planning import Measure
-from simlab.analysis.replications import BASE, Replications, cautions
-from simlab.report.intervals import Scale, heading, interval_in, verdict
+from simlab.analysis.replications import BASE, FEWER, Replications, cautions
+from simlab.report.intervals import Scale, heading, interval_in, judged
 
 USUAL = ("waiting_p95", "time_to_safe_p95", "to_read_p95", "utilisation")
 """Measures that are shown unless others are asked for; service levels come first."""
@@ -28,7 +28,9 @@ def plan_tables(replications: Replications, names: Sequence[str] = ()) -> Group:
         summary = replications.summary
         for measure in _chosen(replications, names):
             rows = summary[summary["measure"] == measure.name].to_dict("records")
-            parts += [Text(), Text(measure.about, style="bold"), _told(measure, rows, replications.labels)]
+            parts += [Text(), Text(measure.about, style="bold"), _told(replications, measure, rows)]
+        known = {measure.name for measure in replications.measured()}
+        parts += [Text(f"! {name} was measured in no run", style="yellow") for name in names if name not in known]
         if (replications.runs["cell"] != BASE).any():
             told = (
                 "better, worse, more, less: the interval of the difference excludes 0; "
@@ -49,21 +51,26 @@ def _chosen(replications: Replications, names: Sequence[str]) -> list[Measure]:
     measured = replications.measured()
     if names:
         return [measure for measure in measured if measure.name in names]
-    return [measure for measure in measured if measure.name.startswith("sla ") or measure.name in USUAL]
+
+    def is_usual(name: str) -> bool:
+        return name.startswith("sla ") or name in USUAL or (name in FEWER and bool(replications.runs[name].any()))
+
+    return [measure for measure in measured if is_usual(measure.name)]
 
 
-def _told(measure: Measure, rows: Sequence[Mapping[Any, Any]], factors: Sequence[str]) -> Table | Text:
+def _told(replications: Replications, measure: Measure, rows: Sequence[Mapping[Any, Any]]) -> Table | Text:
     """A table of all cells, or one line where there is nothing to choose between them."""
     others = [row for row in rows if row["cell"] != BASE]
     if others and not all(row["difference"] == row["difference_low"] == row["difference_high"] == 0 for row in others):
-        return _table(measure, rows, factors)
+        return _table(replications, measure, rows)
     mean = interval_in(rows[0])
     same = "the same in every cell: " if others else ""
     return Text(f"{same}{Scale.of(measure.unit, [mean]).told(mean)}")
 
 
-def _table(measure: Measure, rows: Sequence[Mapping[Any, Any]], factors: Sequence[str]) -> Table:
+def _table(replications: Replications, measure: Measure, rows: Sequence[Mapping[Any, Any]]) -> Table:
     """A row per cell; the base case first."""
+    factors = replications.labels
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold dim")
     table.add_column("cell", justify="right", no_wrap=True, vertical="bottom")
     for factor in factors:
@@ -75,7 +82,7 @@ def _table(measure: Measure, rows: Sequence[Mapping[Any, Any]], factors: Sequenc
     scale, smaller = Scale.of(measure.unit, means), Scale.of(measure.unit, differences)
     for row, mean, difference in zip(rows, means, differences, strict=True):
         base = row["cell"] == BASE
-        word = verdict(difference, measure.better, means[0].mean)
+        word = judged(replications, measure, row, means[0])
         table.add_row(
             "base" if base else str(row["cell"]),
             *(Text(str(row[factor])) for factor in factors),

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from simlab.analysis.comparison import Interval
 from simlab.analysis.planning import Measure, Unit
 from simlab.analysis.replications import BASE, Replications
-from simlab.report.intervals import MINUS, Scale, heading, interval_in, verdict
+from simlab.report.intervals import MINUS, Scale, heading, interval_in, judged
 from simlab.report.style import ALARM, INK, MUTED, PANEL, SERIES_COLOURS, Drawing, styled
 
 HEADLINES = ("to_read_p95", "time_to_safe_p95", "transfer_p95")
@@ -75,12 +75,11 @@ def draw_service_levels(replications: Replications) -> Drawing:
 def _rows(replications: Replications, name: str) -> list[dict[str, Any]]:
     """A row of the summary for each cell, with the intervals and the word for its difference."""
     summary = replications.summary
-    better = replications.measure(name).better
     rows: list[dict[str, Any]] = []
     found = summary[summary["measure"] == name].to_dict("records")
     for row in found:
         change = interval_in(row, "difference")
-        word = verdict(change, better, interval_in(found[0]).mean)
+        word = judged(replications, replications.measure(name), row, interval_in(found[0]))
         more = {"interval": interval_in(row), "change": change, "word": word}
         rows.append({str(column): value for column, value in row.items()} | more)
     return rows

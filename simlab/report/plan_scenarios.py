@@ -13,12 +13,14 @@ from matplotlib.ticker import MaxNLocator
 
 from simlab.analysis.comparison import Interval
 from simlab.analysis.planning import Measure, Unit
-from simlab.analysis.replications import BASE, SCENARIO, Replications
-from simlab.report.intervals import NOT_MEASURED, Scale, interval_in, verdict
+from simlab.analysis.replications import BASE, FEWER, SCENARIO, Replications
+from simlab.report.intervals import NOT_MEASURED, Scale, interval_in, judged
 from simlab.report.plan_figures import COLOURS
 from simlab.report.style import INK, MUTED, PANEL, Drawing, styled
 
 QUESTIONS = {
+    "failed": ("Studies that failed", "of those that count, in a run"),
+    "unfinished": ("Studies without an end", "of those that count, in a run"),
     "waiting_p95": ("From order to scanner", "19 of 20 patients wait no longer"),
     "waiting_mean": ("From order to scanner", "on average"),
     "time_to_safe_p95": ("From scan to safely archived", "19 of 20 studies take no longer"),
@@ -56,7 +58,7 @@ class Question:
     title: str
     about: str
     rows: Sequence[Mapping[str, Any]]
-    """Of the summary: ``scenario``, ``interval``, ``change`` and the ``word`` for it."""
+    """Of the summary: the cell's ``name``, ``interval``, ``change`` and the ``word`` for it."""
 
     @property
     def scale(self) -> Scale:
@@ -88,13 +90,13 @@ def draw_scenarios(replications: Replications, names: Sequence[str] = ()) -> Dra
         panels: list[Axes] = drawing.subplots(1, len(questions), squeeze=False)[0].tolist()
         for axes, question in zip(panels, questions, strict=True):
             _draw(axes, question)
-        labels = [fill(row[SCENARIO], NAME_WIDTH) for row in rows]
+        labels = [fill(row["name"], NAME_WIDTH) for row in rows]
         panels[0].set_yticks(range(len(rows)), labels, fontsize=10, color=INK)
         panels[0].get_yticklabels()[0].set_fontweight("bold")
         title = fill(finding(questions), int(width * 9))
         drawing.suptitle(title, x=0.008, ha="left", fontsize=13, fontweight="bold", color=INK)
         legend = "Bars are means of the runs, whiskers their 95 % intervals. Green is better than today, red is worse, "
-        legend += "blue is neither; where it says no clear change, it may be chance, or is less than 1 %. "
+        legend += "blue is more or less of what is neither; grey may be chance, or is less than 1 %. "
         known = legend + " ".join([*replications.about[:1], *reversed(replications.notices)])
         lines = wrap(known, int(width * CHARACTERS), max_lines=4, placeholder=" ...")
         drawing.supxlabel("\n".join(lines), x=0.008, ha="left", fontsize=8, color=MUTED)
@@ -110,7 +112,7 @@ def finding(questions: Sequence[Question]) -> str:
         told = []
         for word in dict.fromkeys(row["word"] for row in sure):
             most = max((row for row in sure if row["word"] == word), key=lambda row: abs(row["change"].mean))
-            told.append(f"{most[SCENARIO]}: {question.change(most)}")
+            told.append(f"{most['name']}: {question.change(most)}")
         return f"{question.title} \N{EM DASH} {', '.join(told)}"
     return "None of this makes a difference that could not be chance"
 
@@ -130,7 +132,8 @@ def _told(value: float, scale: Scale, digits: int) -> str:
 
 def _chosen(replications: Replications, names: Sequence[str]) -> list[str]:
     measured = [measure.name for measure in replications.measured()]
-    usual = [name for name in measured if name.startswith("sla ")][:1] + [name for name in USUAL if name in measured]
+    usual = [name for name in FEWER if name in measured and replications.runs[name].any()]
+    usual += [name for name in measured if name.startswith("sla ")][:1] + [name for name in USUAL if name in measured]
     return ([name for name in names if name in measured] or usual or measured)[:MOST]
 
 
@@ -144,16 +147,24 @@ def _question(replications: Replications, name: str) -> Question:
     rows: list[Mapping[str, Any]] = []
     for row in found:
         change = interval_in(row, "difference")
-        word = "" if row["cell"] == BASE else verdict(change, measure.better, today.mean)
+        word = judged(replications, measure, row, today)
         rows.append(
             {
                 **{str(key): value for key, value in row.items()},
+                "name": _name(row, found[0], replications.labels),
                 "interval": interval_in(row),
                 "change": change,
                 "word": word,
             }
         )
     return Question(measure, title, about, rows)
+
+
+def _name(row: Mapping[Any, Any], today: Mapping[Any, Any], factors: Sequence[str]) -> str:
+    """What a cell is called: by its what-if, or by what was varied in it."""
+    varied = [f"{factor} {row[factor]}" for factor in factors if factor != SCENARIO and row[factor] != today[factor]]
+    is_varied = row["cell"] != BASE and row[SCENARIO] == today[SCENARIO]
+    return ", ".join(varied) if is_varied else str(row[SCENARIO])
 
 
 def _draw(axes: Axes, question: Question) -> None:

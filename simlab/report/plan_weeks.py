@@ -56,14 +56,20 @@ def draw_week(weeks: Mapping[str, Amounts]) -> Drawing:
     return drawing
 
 
+def rows_of(weeks: Mapping[str, Amounts]) -> list[str]:
+    """The scanners, and then the lines, of which something is known."""
+    return [name for prefix in (SCANNER, LINE) for name in weeks if name.startswith(prefix)]
+
+
 def draw_rows(weeks: Mapping[str, Amounts]) -> Drawing:
-    """Each scanner and each line in its own row, over the hours of the week."""
-    scanners = [name for name in weeks if name.startswith(SCANNER)]
-    lines = [name for name in weeks if name.startswith(LINE)]
+    """Each scanner and each line in its own row, over the hours of the week; there has to be one."""
+    names = rows_of(weeks)
+    scanners = [name for name in names if name.startswith(SCANNER)]
+    lines = names[len(scanners) :]
     labels = [name.removeprefix(SCANNER) for name in scanners] + [f"line {_line(name)}" for name in lines]
     days = _days(list(weeks.values()))
     hours = np.concatenate([np.arange(24 * day, 24 * day + 24) for day in days])
-    grid = np.array([weeks[name][hours] for name in (*scanners, *lines)])
+    grid = np.array([weeks[name][hours] for name in names])
     with styled():
         drawing = Drawing(figsize=(max(1.75 * len(days), 5.0) + 2.6, 1.5 + 0.26 * len(grid)), layout="constrained")
         axes = drawing.subplots()

@@ -216,7 +216,7 @@ def draw_speed_ups(speed_ups: pd.DataFrame, default: str) -> Drawing:
                 if column == 0:
                     axes.set_ylabel(f"times as fast as {default}")
             # Intervals of few repetitions are wide; what was measured is what the scale is for.
-            grid[row][0].set_ylim(0, 1.3 * max(1.0, float(group["speed_up"].max())))
+            grid[row][0].set_ylim(0, 1.3 * max([1.0, *group["speed_up"].dropna()]))
         if panels:
             names = sorted(set(shown["syntax"]))
             handles = [
@@ -229,7 +229,8 @@ def draw_speed_ups(speed_ups: pd.DataFrame, default: str) -> Drawing:
 def _draw_speed_up(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
     axes.set_xscale("log")
     bandwidths = sorted(rows["bandwidth"].unique() * 8 / 1e6)
-    axes.set_xlim(bandwidths[0] / 1.6, bandwidths[-1] * 1.6)
+    if bandwidths:  # an experiment that was interrupted may have nothing here
+        axes.set_xlim(bandwidths[0] / 1.6, bandwidths[-1] * 1.6)
     axes.axhline(1.0, color=MUTED, linewidth=1)
     for name, one in rows.groupby("syntax", sort=False):
         ordered = one.sort_values("bandwidth")

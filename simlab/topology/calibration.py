@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from simlab.errors import TopologyError, UnitError, UserError
+from simlab.files import write_whole
 from simlab.topology.explain import explain
 from simlab.topology.frozen import Frozen
 from simlab.topology.loader import read_text, refusal, write_yaml
@@ -195,12 +196,9 @@ class Calibration(Frozen):
         nodes = plain["nodes"].items()
         plain["nodes"] = {name: {part: times for part, times in node.items() if times != {}} for name, node in nodes}
         path = Path(path)
-        temporary = path.with_name(f".{path.name}.new")
         try:
-            temporary.write_text(write_yaml(plain, compact=True), encoding="utf-8")
-            temporary.replace(path)
+            write_whole(path, write_yaml(plain, compact=True))
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 

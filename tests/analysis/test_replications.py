@@ -44,7 +44,7 @@ def table(cells, name="wait", **columns):
         for cell, values in enumerate(cells)
         for number, value in enumerate(values, 1)
     ]
-    return pd.DataFrame(rows).assign(**columns)
+    return pd.DataFrame(rows).assign(**{"failed": 0.0, "studies": 400.0, **columns})
 
 
 def row(summary, cell):
@@ -188,5 +188,11 @@ def test_cautions():
     assert "falls from the first half of what counts to the second in cell 0 (3.01 min to 1 min)" in falls
     (cut,) = told(table([[1, 2]], complete=[True, False], unfinished=[0.0, 7.0]))
     assert cut.startswith("1 of 2 runs were over (finish_within) before all their studies were: 7 that count")
+    (lost,) = told(table([[1, 2], [3, 4]], failed=[1.0, 0.0, 3.0, 5.0]))
+    assert lost.startswith("Studies failed: 8 of 800 in cell 1, 1 of 800 in the base case. Times are of the others")
+    (many,) = told(table([[1, 2]] * 7, failed=2.0))
+    assert "4 of 800 in cell 3, some in 3 others." in many
+    (more,) = told(table([[1, 2], [3, 4]], studies=[400.0, 410.0, 436.0, 446.0]))
+    assert more.startswith("Other patients come in cell 1 (+36 studies) than in the base case")
     (few,) = told(table([[1, 2]], studies=[500.0, 40.0]))
     assert few.startswith("The smallest run counts 40 studies")

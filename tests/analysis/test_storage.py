@@ -1,6 +1,6 @@
 """What archives hold, and when they are full."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 
 import numpy as np
@@ -9,7 +9,8 @@ import pytest
 
 from analysis.fake_run import Archive, Modality, Worklist, clinic, fake_run
 from simlab.analysis.frames import records_frame
-from simlab.analysis.storage import growth, limits, stocks
+from simlab.analysis.planning import measure
+from simlab.analysis.storage import growth, kept, limits, stocks
 from simlab.nodes.archive.spec import ArchiveSpec
 from simlab.records import Record
 
@@ -45,6 +46,50 @@ def test_a_few_days_are_told_by_the_hour():
     held = dict(zip(stock.days, stock.held, strict=True))
     assert [held[hour / 24] for hour in (0, 11, 12, 24, 35, 36, 48)] == [0, 0, 1e9, 1e9, 1e9, 2e9, 2e9]
     assert stocks(run(days=2, capacity=15 * 10**8))[0].full == 1.5
+
+
+def sent(*transfers, made=10):
+    """A run in which a study of so many instances is sent, each transfer (instances, of those refused)."""
+    records = [Record("virtual", "ct1", "", "make", 0.0, 1.0, 0.0, instances=made, bytes=made, study="1.2")]
+    records += [
+        Record(
+            "virtual", "ct1", "archive", "C-STORE", noon, noon, noon, instances=count, failures=refused, study="1.2",
+            bytes=(count - refused) * 10**9, wire_bytes=count * 10**9,
+        )
+        for noon, (count, refused) in enumerate(transfers, 2)
+    ]  # fmt: skip
+    return replace(run(days=2), records=records_frame(records))
+
+
+@pytest.mark.parametrize(
+    ("transfers", "gigabytes"),
+    [
+        ([(10, 0)], [10]),
+        ([(10, 0), (10, 0)], [10, 0]),
+        ([(10, 4), (4, 0)], [6, 4]),
+        ([(10, 4), (10, 0), (10, 0)], [6, 4, 0]),
+        ([(10, 10), (10, 0)], [0, 10]),
+    ],
+)
+def test_what_comes_again_takes_no_more_room(transfers, gigabytes):
+    one = sent(*transfers)
+    assert (kept(one)["kept"] / 1e9).tolist() == gigabytes
+    assert stocks(one)[0].held[-1] >= sum(gigabytes) * 1e9
+    assert measure(one, 0.0)["stored_per_day"] == pytest.approx(sum(gigabytes) * 1e9 / 2)
+
+
+def test_each_archive_and_each_maker_has_its_own():
+    reader = Record("virtual", "reader", "", "derive", 0.0, 1.0, 0.0, instances=2, bytes=2, study="1.2")
+    stores = [
+        Record("virtual", node, peer, "C-STORE", 2.0, when, 2.0, instances=2, bytes=20, wire_bytes=20, study="1.2")
+        for when, (node, peer) in enumerate([("reader", "archive"), ("reader", "other"), ("reader", "archive")], 3)
+    ]
+    one = replace(run(days=2), records=records_frame([reader, *stores]))
+    assert kept(one)["kept"].tolist() == [20, 20, 0]
+
+
+def test_of_what_nobody_here_has_made_everything_counts():
+    assert kept(run(days=2))["kept"].tolist() == [1e9, 1e9]
 
 
 @pytest.mark.parametrize(("capacity", "full", "foretold"), [(20.5e9, 21, False), (100.5e9, 101, True)])

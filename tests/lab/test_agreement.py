@@ -72,9 +72,10 @@ def test_live_runs_are_repeated_within_a_bound(clinic):
 
 
 def test_a_live_run_that_was_cut_short_ends_the_comparison(clinic):
-    result = simlab.compare(Rehearsed(clinic, [0.001] * 3, complete=False), repetitions=3)
-    assert result.notices[0] == "Live run 1 was cut short, and so was the comparison."
-    assert result.cut_short
+    why = {"complete": False, "notices": ("Something else.", "The run was cut short: 3 studies did not end.")}
+    result = simlab.compare(Rehearsed(clinic, [0.001] * 3, **why), repetitions=3)
+    assert result.notices[0] == "Live run 1 was cut short (3 studies did not end), and so was the comparison."
+    assert (result.cut_short, result.interrupted) == (True, False)
     assert not result.finished
 
 

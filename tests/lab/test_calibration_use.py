@@ -3,8 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
 
-from lab.samples import TINY, tiny_topology, two_scanners, with_reader
+import simlab
+from lab.samples import TINY, tiny_lab, tiny_topology, two_scanners, with_reader
 from simlab.errors import UserError
 from simlab.lab.calibration.codecs import acquired, images_of, measure_codec
 from simlab.lab.calibration.estimates import estimate, points, residuals, told_of_reports
@@ -377,3 +379,18 @@ def test_the_images_are_those_of_what_is_ordered():
     assert acquired(ordered, "MR") == ["mr-knee"]
     brain, knee = (measure_codec("MR", images_of(name), named("jpegls")) for name in ("mr-brain", "mr-knee"))
     assert abs(knee.ratio / brain.ratio - 1) > 0.02, "one does not stand for the other"
+
+
+def test_the_run_folder_has_what_it_takes_to_make_the_run_again(tmp_path):
+    lab = tiny_lab(DEPARTMENT)
+    calibrated = lab.calibrated(CALIBRATION).run("virtual", out=tmp_path)
+    assert "simlab run topology.yaml --world virtual --calibration calibration.yaml" in html(tmp_path)
+    again = simlab.load(tmp_path / "topology.yaml").calibrated(tmp_path / "calibration.yaml").run("virtual")
+    assert_frame_equal(again.records, calibrated.records)
+    lab.run("virtual", out=tmp_path)
+    assert "--calibration" not in html(tmp_path)
+    assert not (tmp_path / "calibration.yaml").exists()
+
+
+def html(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")

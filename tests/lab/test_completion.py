@@ -46,6 +46,26 @@ def test_a_reader_of_something_else_is_not_waited_for():
     assert not after(text, "ordered", "started", "stored", "safe").open
 
 
+def told(*happened):
+    completion = Completion(tiny_topology(with_reader()))
+    for name, node in happened:
+        completion.take([milestone(name, "1.2.3", node)])
+    return bool(completion.open)
+
+
+def test_whoever_has_failed_is_not_waited_for_but_the_others_are():
+    stored = [("ordered", "ris"), ("started", "ct1"), ("stored", "ct1")]
+    assert told(*stored, ("failed", "reader"))
+    assert not told(*stored, ("failed", "reader"), ("safe", "ct1"))
+    assert told(*stored, ("failed", "ct1"))
+    assert not told(*stored, ("failed", "ct1"), ("read", "reader"))
+    assert not told(*stored, ("failed", "reader"), ("failed", "ct1"))
+
+
+def test_what_was_not_stored_is_nobody_elses_either():
+    assert not told(("ordered", "ris"), ("started", "ct1"), ("failed", "ct1"))
+
+
 def test_studies_are_counted():
     completion = after(TINY, "ordered", "started")
     completion.take([milestone("ordered", "1.2.4", "ris")])

@@ -103,7 +103,7 @@ def test_a_process_that_ends_is_told(far):
     beside = Beside()
     try:
         beside.stop()
-        with pytest.raises(GroupError, match="a process that simulates has ended"):
+        with pytest.raises(GroupError, match="a process that simulates was ended by signal 9"):
             beside.run(Task(far.topology, 1, 0.0, ()))
     finally:
         beside.close()

@@ -100,7 +100,9 @@ def test_what_comes_between_two_calls_is_not_lost(world):
     hold(world, a=2)
     began = poll.asked
     assert told(wait_for(world, poll_archive(world, poll))) == [("2.25.1", 2)]
-    assert poll.asked - began == pytest.approx(EVERY, abs=EVERY / 2)
+    waited = poll.asked - began
+    # In the live world it may be late, on a busy machine by any time.
+    assert waited >= EVERY / 2 if world.name == "live" else waited == pytest.approx(EVERY, abs=EVERY / 2)
 
 
 def test_a_deadline_ends_a_poll_without_news(world):
@@ -114,7 +116,8 @@ def test_a_deadline_ends_a_poll_without_news(world):
     assert (found.ok, found.matches) == (True, ())
     assert poll.reached(deadline)
     assert "2.25.1" in poll
-    assert poll.asked - deadline == pytest.approx(0.5 * EVERY, abs=1e-6 if world.name == "virtual" else 0.4 * EVERY)
+    late = poll.asked - deadline
+    assert late >= 0.1 * EVERY if world.name == "live" else late == pytest.approx(0.5 * EVERY)
     if world.elides:
         assert len(finds(world)) == 3
 

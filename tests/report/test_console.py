@@ -2,6 +2,7 @@
 
 import io
 
+import pandas as pd
 from analysis.fake_run import clinic, fake_run, no_records
 from rich.console import Console
 
@@ -29,6 +30,18 @@ def test_tables_have_units_and_the_verdict_comes_last() -> None:
     ):
         assert part in text
     assert text.rstrip().endswith("failed")
+
+
+def test_it_says_how_many_studies_are_complete_and_why_others_are_not() -> None:
+    run = fake_run()
+    text = shown(run)
+    assert "5 of 6 studies complete" in text
+    assert "! 1 failed at ct1: Out of resources: the disk is full" in text
+    failed = run.records[run.records["operation"] == "failed"]
+    assert len(failed) == 1
+    others = [failed.assign(comment=f"reason {number}", study=f"9.{number}") for number in range(4)]
+    text = shown(fake_run(records=pd.concat([run.records, *others], ignore_index=True)))
+    assert "! 2 other reasons are in the report" in text
 
 
 def test_times_are_whole_where_nothing_is_compressed() -> None:

@@ -102,3 +102,6 @@ def test_the_example_came_furthest() -> None:
 
 def test_the_command_can_be_pasted() -> None:
     assert reproduce(fake_run(seed=3, world="virtual")) == "simlab run topology.yaml --world virtual --seed 3"
+    calibrated = fake_run(seed=3, world="virtual", calibration=object())
+    command = "simlab run topology.yaml --world virtual --calibration calibration.yaml --seed 3"
+    assert reproduce(calibrated) == command

@@ -1,6 +1,7 @@
 """Pictures of a plan for people who do not read tables: what-ifs in words, the week by the hour, storage."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from math import inf, nan
 
@@ -100,6 +101,29 @@ def test_nothing_is_said_that_may_be_chance():
     said = words(draw_scenarios(fake_scenarios(shifts=nothing)))
     assert "None of this makes a difference that could not be chance" in said
     assert "longer" not in "".join(said).replace("take no longer", "").replace("wait no longer", "")
+
+
+def test_no_time_is_better_where_fewer_studies_got_there():
+    plan = fake_scenarios()
+    failed = Measure("failed", "of those, failed", Unit.COUNT, -1)
+    runs = plan.runs.assign(failed=np.where(plan.runs["cell"] == 1, 3.0 + plan.runs["replication"] % 2, 0.0))
+    said = words(draw_scenarios(replace(plan, runs=runs, measures=(*MEASURES, failed)), ["failed", "to_read_p95"]))
+    assert {"Studies that failed", "3.5 more"} <= set(said)
+    assert "30 min shorter" not in said
+    assert "15 min shorter" in said, "in the other cells it still is"
+    usual = words(draw_scenarios(replace(plan, runs=runs, measures=(*MEASURES, failed))))
+    assert "Studies that failed" in usual
+
+
+def test_what_was_varied_besides_has_a_name_of_its_own():
+    plan = fake_scenarios()
+    rows = plan.runs.assign(**{"line.bandwidth": "10 Mbit/s"})
+    halved = rows[rows["cell"] == 0].assign(**{"cell": 5, "line.bandwidth": "5 Mbit/s"})
+    runs = pd.concat([rows, halved], ignore_index=True)
+    plan = replace(plan, runs=runs, factors=("scenario", "changes", "line.bandwidth"))
+    said = words(draw_scenarios(plan))
+    assert said.count("today") == 1
+    assert "5 Mbit/s" in " ".join(said)
 
 
 def test_one_run_is_no_reason_to_say_anything():

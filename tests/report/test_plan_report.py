@@ -44,7 +44,7 @@ def fake_plan(replications=20, factors=FACTORS, **more):
                     "sla read < 1 h": min(0.9 - effect / 5000 + draws.normal(0, 0.01), 1.0), "waiting_p95": 1500 + day,
                     "to_read_p95": took, "time_to_safe_p95": nan, "utilisation": 0.7 + effect / 20000 + day / 9000,
                     "verdict": "failed" if cell == 1 and number < 3 else "passed", "complete": True,
-                    "notices": "The virtual world is uncalibrated.", "studies": 500.0, "unfinished": 0.0,
+                    "notices": "The virtual world is uncalibrated.", "studies": 500.0, "unfinished": 0.0, "failed": 0.0,
                     "waiting_first_half": 300.0, "waiting_second_half": 300.0,
                 }
             )  # fmt: skip

@@ -12,7 +12,7 @@ from simlab.analysis.run import Run
 from simlab.errors import UserError
 from simlab.lab.agreement.result import AgreementResult
 from simlab.lab.calibration.measurements import Measurements, measuring_time
-from simlab.lab.happened import Progress
+from simlab.lab.happened import INTERRUPTED, Progress
 from simlab.lab.lab import Lab
 from simlab.topology.calibration import Calibration
 from simlab.topology.model import Topology
@@ -85,6 +85,7 @@ def compare(
         runs.virtual,
         runs.notes,
         cut_short=runs.cut_short,
+        interrupted=runs.interrupted,
         calibration=runs.lab.calibration,
     )
     if out is not None:
@@ -112,6 +113,8 @@ class _Runs:
         self.notes: list[str] = []
         """What became of runs that do not count."""
         self.cut_short = False
+        self.interrupted = False
+        """It was cut short by a person."""
 
     def run(self) -> None:
         """All runs, until there are enough that count, or it is no use."""
@@ -122,7 +125,7 @@ class _Runs:
                 self._repeat()
         except KeyboardInterrupt:  # while something was being started; a run that is under way ends in good order
             self.notes.append("The comparison was interrupted.")
-            self.cut_short = True
+            self.cut_short = self.interrupted = True
         if self._measuring is not None and self.live:
             self.lab = self.lab.calibrated(self._measuring.measurements.calibration)
             self._simulate()
@@ -133,8 +136,7 @@ class _Runs:
         if virtual.complete:
             self.virtual = virtual
         else:
-            self.notes.append("The virtual run was cut short, so there is nothing to compare.")
-            self.cut_short = True
+            self._cut_short("The virtual run", virtual)
 
     def _repeat(self) -> None:
         tries = range(1, self._repetitions + SPARE + 1)
@@ -143,8 +145,7 @@ class _Runs:
                 return
             run = self.lab.run("live", audit=False, watch=self._show(f"live, run {number}")).run
             if not run.complete:
-                self.notes.append(f"Live run {number} was cut short, and so was the comparison.")
-                self.cut_short = True
+                self._cut_short(f"Live run {number}", run)
                 return
             if why := spoiled(run):
                 self.notes.append(f"Live run {number} does not count: {why}.")
@@ -153,6 +154,11 @@ class _Runs:
             if len(self.live) == self._repetitions:
                 return
         self.notes.append(f"{len(self.live)} of {len(tries)} live runs count. Lower the load or use a faster machine.")
+
+    def _cut_short(self, which: str, run: Run) -> None:
+        """A run did not come to its end, and so does the comparison: say why."""
+        self.cut_short, self.interrupted = True, run.ended == INTERRUPTED
+        self.notes.append(f"{which} was cut short ({run.ended}), and so was the comparison.")
 
     def _measure(self) -> bool:
         """Measure, if that is asked for. Returns False if it was interrupted."""
@@ -165,7 +171,7 @@ class _Runs:
         measurements, seconds = self._measuring
         if not measurements.go_on(seconds, watch, rounds=1):
             self.notes.append("The comparison was interrupted.")
-            self.cut_short = True
+            self.cut_short = self.interrupted = True
         return not self.cut_short
 
     def _show(self, what: str) -> Callable[[Progress], None]:

@@ -36,6 +36,7 @@ class AgreementResult:
         notes: Sequence[str] = (),
         *,
         cut_short: bool = False,
+        interrupted: bool = False,
         calibration: Calibration | None = None,
     ) -> None:
         self.topology = topology
@@ -47,6 +48,8 @@ class AgreementResult:
         """None if it was cut short."""
         self.cut_short = cut_short
         """A run did not come to its end, and no further ones were begun."""
+        self.interrupted = interrupted
+        """That was somebody's wish."""
         self.calibration = calibration
         """Of the virtual run; None: uncalibrated."""
         self._notes = tuple(notes)

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from simlab.analysis.capacity import Bracket, Judgement, Required, State, gauge, judge_growth, looks, search, together
 from simlab.errors import UserError
+from simlab.files import write_whole
 from simlab.lab.lab import Lab
 from simlab.lab.plan.asked import REPLICATIONS, WARM_UP, words
 from simlab.lab.plan.capacity_result import CapacityResult, Setting
@@ -170,11 +172,21 @@ class Finder:
             seeds = [setting.base.seed + number for number in range(count)]
             self._run(topology, growth, [seed for seed in seeds if (growth, seed) not in self._book.rows])
             rows = [self._book.rows[growth, seed] for seed in seeds]
+            self._require_counted()
             judged = judge_growth(rows, setting.required, setting.runs)
             if together(judged) is not State.UNCLEAR:
                 break
         self.judged[growth] = judged
         return together(judged) is State.MEETS
+
+    def _require_counted(self) -> None:
+        """Raise UserError for a service level that says nothing of any study in any run: nobody can keep to it."""
+        for one in self._setting.required:
+            if not any(isfinite(row["levels"][str(one.level)]) for row in self._book.rows.values()):
+                raise UserError(
+                    f"{one}: no study of any run counts; expected a longer run, a shorter warm-up, or a milestone that "
+                    "studies come to here"
+                )
 
     def _run(self, topology: Topology, growth: float, seeds: Sequence[int]) -> None:
         setting = self._setting
@@ -217,7 +229,7 @@ class Book:
                 (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
             rows = dict(_read(path)) if path.exists() else {}
             lines = (_line(growth, seed, row) for (growth, seed), row in rows.items())
-            path.write_text("".join(lines), encoding="utf-8")
+            write_whole(path, "".join(lines))
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
         except (ValueError, TypeError, KeyError) as error:

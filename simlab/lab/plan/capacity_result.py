@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from simlab.analysis.capacity import Bracket, Judgement, Required, capacity_table, first_to_give, mean_of
-from simlab.analysis.replications import BETWEEN_NOTICES
+from simlab.analysis.replications import BETWEEN_NOTICES, MOST_TOLD
 from simlab.errors import UserError
 from simlab.lab.plan.simulate import Measured
-from simlab.report.capacity_console import verdict_sentences
+from simlab.report.capacity_console import growth_word, verdict_sentences
 from simlab.report.capacity_figure import draw_capacity
 from simlab.report.style import Drawing
 from simlab.topology.calibration import Calibration
@@ -57,6 +59,7 @@ class Setting:
             "warm_up": self.warm_up,
             "calibration": None if self.calibration is None else self.calibration.model_dump(mode="json"),
             "topology": self.base.model_dump(mode="json", exclude_none=True, by_alias=True),
+            "version": version("simlab"),
         }
         plain: dict[str, Any] = json.loads(json.dumps(told))
         return plain
@@ -120,7 +123,18 @@ class CapacityResult:
         """
         rows = [row for row in self.rows.values() if row["complete"]] or self.rows.values()
         sentences = (text for row in rows for text in row["notices"].split(BETWEEN_NOTICES))
-        return list(dict.fromkeys(filter(None, sentences)))
+        return [*dict.fromkeys(filter(None, sentences)), *self._failed()]
+
+    def _failed(self) -> Iterator[str]:
+        """What is said of studies that failed: they came to their end, and no promise was broken."""
+        shares: dict[float, list[float]] = {}
+        for (growth, _), row in self.rows.items():
+            shares.setdefault(growth, []).append(row["failed"] / max(row["counted"], 1))
+        means = {growth: fmean(each) for growth, each in sorted(shares.items()) if any(each)}
+        if means:
+            worst = sorted(means, key=means.__getitem__)[-MOST_TOLD:]
+            told = ", ".join(f"{100 * means[growth]:.2g} % at {growth_word(growth)}" for growth in sorted(worst))
+            yield f"Studies failed ({told}); ask for a service level, and they count as late."
 
     @property
     def sentences(self) -> list[str]:

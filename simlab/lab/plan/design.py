@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import product
 from typing import Any
 
@@ -76,6 +77,7 @@ class Design:
             "until": self.base.duration,
             "calibration": None if self.calibration is None else self.calibration.model_dump(mode="json"),
             "topology": self.base.model_dump(mode="json", exclude_none=True, by_alias=True, exclude={"experiment"}),
+            "version": version("simlab"),
         }
         plain: dict[str, Any] = json.loads(json.dumps(told))
         return plain
@@ -128,6 +130,14 @@ def make_design(
             topology = factor.applied(topology, level)
         found.setdefault(_levels(topology, factors, what_ifs), topology)
     cells = tuple(Cell(number, told, topology) for number, (told, topology) in enumerate(found.items()))
+    measured = {each.name for each in measures(base, levels)}
+    for cell in cells:
+        if other := measured ^ {each.name for each in measures(cell.topology, levels)}:
+            where = cell.levels[0] if what_ifs else f"cell {cell.number}"
+            raise UserError(
+                f"{where}: here other things are measured than in the base case ({min(other)}), so that they cannot be "
+                "compared; expected the same tiers, links and scanners"
+            )
     names = (*((SCENARIO, CHANGES) if what_ifs else ()), *(factor.name for factor in factors))
     return Design(base, names, cells, replications, warm_up, levels, calibration)
 

@@ -1,4 +1,4 @@
-"""What a plan varies: ``ct1.associations=1,2,4``, ``link.north-main.bandwidth=50,100Mbit/s``, ``compress=1,60``.
+"""What a plan varies: ``ct1.associations=1,2,4``, ``link.north-main.bandwidth=50,100Mbit/s``, ``*.poll=1,5s``.
 
 Fields and levels are as in :mod:`simlab.lab.plan.settings`. Bare numbers have the unit of the list's last level.
 """

@@ -10,7 +10,7 @@ from math import nan
 from pathlib import Path
 from typing import TypeAlias
 
-from simlab.errors import UserError
+from simlab.errors import GroupError, UserError
 from simlab.lab.lab import Lab
 from simlab.lab.plan.asked import read_asked, words
 from simlab.lab.plan.design import Design, make_design
@@ -91,11 +91,19 @@ def plan(
             raise UserError(f"unknown measure {shown(name)}; {advice(name, known)}")
     folder = Path(out) if out is not None else None
     table = Table.open(design, folder)
-    finished = _run(design, table, scheduler, workers, watch)
-    result = PlanResult(design, table.frame(), wanted, finished=finished, profiles=table.profiles())
-    if folder is not None:
-        result.save(folder)
-    return result
+
+    def save(*, finished: bool) -> PlanResult:
+        result = PlanResult(design, table.frame(), wanted, finished=finished, profiles=table.profiles())
+        if folder is not None:
+            result.save(folder)
+        return result
+
+    try:
+        finished = _run(design, table, scheduler, workers, watch)
+    except GroupError:
+        save(finished=False)  # of the runs that there are
+        raise
+    return save(finished=finished)
 
 
 def _run(design: Design, table: Table, scheduler: str | None, workers: int | None, watch: Watch) -> bool:

@@ -22,7 +22,7 @@ from simlab.report.intervals import interval_in
 from simlab.report.plan_figures import draw_service_levels, draw_what_if, headline
 from simlab.report.plan_scenarios import draw_scenarios
 from simlab.report.plan_storage import draw_storage, sentences
-from simlab.report.plan_weeks import draw_rows, draw_week
+from simlab.report.plan_weeks import draw_rows, draw_week, rows_of
 from simlab.report.style import Drawing
 from simlab.wording import advice, shown
 
@@ -191,7 +191,9 @@ class PlanResult:
         if SCENARIO in self.design.names:
             drawings[SCENARIOS_FILE] = self.scenarios()
         if BASE in self.profiles:
-            drawings |= {WEEK_FILE: self.week(), ROWS_FILE: self.week(by_scanner=True)}
+            drawings[WEEK_FILE] = self.week()
+            if rows_of(self.profiles[BASE].weeks):
+                drawings[ROWS_FILE] = self.week(by_scanner=True)
             if self.profiles[BASE].stocks:
                 drawings[STORAGE_FILE] = self.storage()
         return drawings

@@ -4,7 +4,7 @@
 ``modality.associations``  of all nodes of a kind
 ``ct*.associations``       of all nodes whose names fit, and that have it; ``*`` alone fits all
 ``link.north-main.bandwidth``, ``link.*.bandwidth``  of a link, or of all
-``compress``               of the topology itself
+``finish_within``            of the topology itself
 
 A level is text, and is held to what a topology file is held to, so what a field takes is what its model says. ``+``
 joins the items of a list, and ``null`` is nothing.
@@ -28,6 +28,8 @@ from simlab.wording import advice, nearest, shown
 NOT_VARIED = {
     "simlab": "the version of a file is no setting",
     "seed": "every cell gets the same seeds, so that cells can be compared; see --replications",
+    "name": "patients are drawn by it, so that cells would differ by chance",
+    "compress": "times are seconds of a run, so that cells would differ by the clock",
     "duration": "every cell runs equally long; see --until",
     "kind": "another kind of node is another topology",
     "between": "a link between other sites is another topology",
@@ -95,7 +97,7 @@ def _places(topology: Topology, name: str) -> Iterator[Place]:
         yield Place(topology, None, (head,))
     else:
         raise UserError(
-            f"{name}: no setting of a topology; expected NODE.field, link.A-B.field or one such as compress"
+            f"{name}: no setting of a topology; expected NODE.field, link.A-B.field or one such as finish_within"
         )
 
 

@@ -163,8 +163,16 @@ class Beside:
             self._process.stdin.flush()
             measured: Measured = pickle.load(self._process.stdout)  # noqa: S301 -- from our own child
         except (OSError, EOFError, pickle.UnpicklingError):
-            raise GroupError("a process that simulates has ended; see above") from None
+            raise GroupError(f"a process that simulates {self._why()}") from None
         return measured
+
+    def _why(self) -> str:
+        """What has become of it."""
+        try:
+            code = self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return "no longer answers"
+        return f"was ended by signal {-code}; is there memory enough?" if code < 0 else f"has ended, exit code {code}"
 
     def stop(self) -> None:
         """End the process: nobody needs what it has not told yet."""

@@ -14,6 +14,7 @@ from simlab.analysis.planning import PROFILE
 from simlab.analysis.profile import Profile, mean_profile
 from simlab.analysis.replications import KEYS
 from simlab.errors import UserError
+from simlab.files import as_csv, write_whole
 from simlab.lab.plan.design import Design, Trial
 
 RUNS_FILE = "runs.csv"
@@ -57,10 +58,7 @@ class Table:
             else:
                 (folder / DESIGN_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
             rows = list(_read(path, design)) if path.exists() else []
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, _columns(design))
-                writer.writeheader()
-                writer.writerows(rows)
+            write_whole(path, as_csv(_columns(design), rows))
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
         except (ValueError, TypeError, AttributeError) as error:
@@ -124,8 +122,8 @@ def _compare(before: Row, now: Row, folder: Path) -> None:
     for name in now:
         if before.get(name) != now[name]:
             what = f"{name} {_told(before.get(name))}, not {_told(now[name])}"
-            if name == "topology":
-                what = "another topology"
+            if name in ("topology", "calibration", "version"):
+                what = f"another {name}"
             raise UserError(f"{folder} holds a plan with {what}; expected the same, or a new folder")
 
 

@@ -191,8 +191,11 @@ class Commitment:
 
     @property
     def unsafe(self) -> str:
-        """How many instances are not safe, in words."""
-        return f"{len(self._all - self.safe)} of {len(self._all)} instances are not safe"
+        """How many instances are not safe, in words, and how many requests nobody has reported on."""
+        told = f"{len(self._all - self.safe)} of {len(self._all)} instances are not safe"
+        number = len(self._transactions)
+        silent = sum(not transaction.reported for transaction in self._transactions.values())
+        return f"{told}; {silent} of {number} requests for commitment were never reported on" if silent else told
 
     def request(self, transaction: str) -> None:
         """A transaction begins: everything that is to be asked for is asked for."""

@@ -107,7 +107,8 @@ class Reader:
         query = Query({"StudyInstanceUID": uid}, level=Level.STUDY)
         retrieved: Retrieved = yield network.move(node.name, self.spec.archive, query, node.name, study=uid)
         if not retrieved.ok or retrieved.failed:
-            node.milestone("failed", uid, f"not retrieved: {retrieved.failed} instances failed")
+            failed = f", {retrieved.failed} instances failed" if retrieved.failed else ""
+            node.milestone("failed", uid, f"not retrieved: {retrieved.why}{failed}")
             return
         for recipe in (REFORMAT, KEY_OBJECTS) if self.spec.key_images else (REFORMAT,):
             derived: Made = yield network.derive(node.name, uid, recipe)
@@ -116,7 +117,7 @@ class Reader:
                 return
             stored: Stored = yield network.store(node.name, self.spec.archive, derived.study, self._options)
             if not stored.ok:
-                node.milestone("failed", uid, f"{recipe} was not stored: {stored.comment}")
+                node.milestone("failed", uid, f"{recipe} was not stored: {stored.why}")
                 return
         node.milestone("reconstructed", uid)
         yield node.clinical(self.spec.reading)
