@@ -37,8 +37,8 @@ def judge(
     An expectation that names no operation is about all that go over the wire, not about a node's local work.
     A percentile must hold for every (node, peer, operation) that the expectation matches, so the worst is compared;
     failures are added up over all of them. Lost instances are counted over the whole run: of those that an archive has
-    dropped and those that nobody has any more, which are often the same ones, the larger number. ``counts`` is None if
-    nobody looked.
+    dropped and those that nobody has any more, which are often the same ones, the larger number; of what an archive
+    could not be asked for, the worst is assumed. ``counts`` is None if nobody looked.
     """
     return [verdict for expectation in expectations for verdict in _verdicts(expectation, operations, counts)]
 
@@ -60,11 +60,14 @@ def _verdicts(expectation: Expectation, operations: pd.DataFrame, counts: Instan
             len(rows) > 0 and failures <= expectation.failures,
         )
     if expectation.lost is not None:
-        lost = max(counts.dropped, counts.lost) if counts is not None and counts.stored else None
+        asked = counts if counts is not None and counts.stored else None
+        lost = max(asked.dropped, asked.lost) if asked is not None else 0
+        unverified = asked.unverified if asked is not None else 0
+        told = f"{lost:,}, and {unverified:,} not known" if unverified else str(lost)
         yield Verdict(
             f"lost instances <= {expectation.lost}",
-            NOTHING if lost is None else str(lost),
-            lost is not None and lost <= expectation.lost,
+            NOTHING if asked is None else told,
+            asked is not None and lost + unverified <= expectation.lost,
         )
 
 

@@ -50,6 +50,8 @@ class Held:
 
     given: set[str] = field(default_factory=set)
     """It gave them back, whole and as they were made."""
+    unknown: set[str] = field(default_factory=set)
+    """It promised them, and could not be asked for them."""
     altered: set[str] = field(default_factory=set)
     """Those of them that came in other bytes than they went in, with the same pixels and identifying attributes."""
     corrupt: set[str] = field(default_factory=set)
@@ -72,6 +74,7 @@ class InstanceCounts:
     dropped: int = 0
     lost: int = 0
     false_safe: int = 0
+    unverified: int = 0
     corrupt: int = 0
     altered: int = 0
     unexpected: int = 0
@@ -95,6 +98,7 @@ MEANINGS = {
     "dropped": "acknowledged, but not retrievable at the end from the archive that acknowledged them",
     "lost": "made, and nobody has them any more: retrievable nowhere, and deleted where they were made",
     "false_safe": "committed, but not retrievable at the end from the archive that committed to them",
+    "unverified": "acknowledged, or committed to, by an archive that could not be asked for them at the end",
     "corrupt": "given back with other pixels or identifying attributes; they do not count as retrievable",
     "altered": "given back with the same pixels and identifying attributes, but in other bytes than they were sent in",
     "unexpected": "given back, though nobody generated or derived them",
@@ -162,13 +166,20 @@ def reconcile(ledger: Ledger, held: Mapping[str, Held]) -> Fates:
 def _find(ledger: Ledger, held: Mapping[str, Held]) -> Iterator[Finding]:
     made = ledger.generated | ledger.derived
     given = {archive: found.given for archive, found in held.items()}
-    nowhere = made - _union(given.values())
+    unknown = {archive: found.unknown - found.given for archive, found in held.items()}
+    nowhere = made - _union(given.values()) - _union(unknown.values())
+
+    def found_at(archive: str) -> set[str]:
+        return given.get(archive, set()) | unknown.get(archive, set())
+
     yield from _named(ledger, "missing", made - _union(ledger.acknowledged.values()))
     for archive, acknowledged in ledger.acknowledged.items():
-        yield from _named(ledger, "dropped", acknowledged.keys() - given.get(archive, set()), archive)
+        yield from _named(ledger, "dropped", acknowledged.keys() - found_at(archive), archive)
     yield from _named(ledger, "lost", nowhere & ledger.deleted)
     for archive, committed in ledger.committed.items():
-        yield from _named(ledger, "false_safe", committed - given.get(archive, set()), archive)
+        yield from _named(ledger, "false_safe", committed - found_at(archive), archive)
+    for archive, uids in unknown.items():
+        yield from _named(ledger, "unverified", uids, archive)
     for name in ("corrupt", "altered"):
         for archive, found in held.items():
             yield from _named(ledger, name, getattr(found, name), archive)

@@ -73,6 +73,8 @@ def save(run: Run, folder: Path) -> None:
     Latencies and studies have files of their own where there are many. Of what was not kept there is no file.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (RECORDS_FILE, INSTANCES_FILE, LATENCIES_FILE, STUDIES_FILE, FINDINGS_FILE):
+        (folder / name).unlink(missing_ok=True)  # of an earlier run, which may have had what this one has not
     if run.running is None:
         write_parquet(run.records, folder / RECORDS_FILE)
         write_parquet(run.instances, folder / INSTANCES_FILE)

@@ -222,6 +222,7 @@ class Audit:
             if listed is not None:
                 held.unlisted.update((held.given & fetched.received.keys()) - listed.keys())
             if fetched.trouble is not Trouble.NONE:
+                held.unknown.update(self._promised(question))
                 self.unanswered.append(
                     f"{question.archive} broke off giving study {question.study} back: {_why(fetched)}"
                 )
@@ -229,15 +230,22 @@ class Audit:
             held.given.update(listed)
             self.unanswered.append(f"{question.archive} offers no C-GET: what it lists (C-FIND) is taken to be there")
         elif fetched.trouble is Trouble.NO_CONTEXT:
-            # It only stores, and cannot be asked: its word is all there is.
-            held.given.update(self._promised(question.archive))
+            held.unknown.update(self._promised(question))  # it only stores: its word is all there is
             self.unanswered.append(
                 f"{question.archive} offers no C-GET: whether it still has what it took is not known"
             )
         else:
+            if fetched.trouble is not Trouble.NONE:
+                held.unknown.update(self._promised(question))
             self.unanswered.append(f"{question.archive} did not give study {question.study} back: {_why(fetched)}")
 
-    def _promised(self, archive: str) -> Iterator[str]:
+    def _promised(self, question: Question) -> Iterator[str]:
+        """What an archive has acknowledged, or committed to, of a study."""
+        for uid in self._all_promised(question.archive):
+            if self.ledger.studies.get(uid) == question.study:
+                yield uid
+
+    def _all_promised(self, archive: str) -> Iterator[str]:
         yield from self.ledger.acknowledged.get(archive, ())
         yield from self.ledger.committed.get(archive, ())
 
@@ -269,7 +277,7 @@ class Audit:
         held: Mapping[str, Held] = self.held
         if not asked:
             archives = {*self.ledger.acknowledged, *self.ledger.committed}
-            held = {archive: Held(set(self._promised(archive))) for archive in archives}
+            held = {archive: Held(set(self._all_promised(archive))) for archive in archives}
         fates = reconcile(self.ledger, held)
         whole = {name: getattr(fates.counts, name) + number for name, number in self._lots.counts().items()}
         return replace(fates, counts=replace(fates.counts, **whole))

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from simlab.analysis.measurements import succeeded
 from simlab.analysis.oracle import BROKEN_PROMISES, PROGRESS, label
 from simlab.analysis.run import Run
 from simlab.units import format_duration, format_size
@@ -17,9 +18,18 @@ from simlab.units import format_duration, format_size
 NOT_MEASURED = "\N{EN DASH}"
 
 MOST_REASONS = 3
-"""For which studies failed, that are told."""
+"""For which operations failed, or studies, that are told."""
 
-_SELDOM = ("corrupt", "altered", "unexpected", "unlisted", "listed_twice", "stored_twice", "needlessly_resent")
+_SELDOM = (
+    "unverified",
+    "corrupt",
+    "altered",
+    "unexpected",
+    "unlisted",
+    "listed_twice",
+    "stored_twice",
+    "needlessly_resent",
+)
 
 _VERDICT_STYLES = {"passed": "bold green", "failed": "bold red", "incomplete": "bold yellow"}
 
@@ -34,7 +44,7 @@ def summary_tables(run: Run) -> Group:
         )
     parts: list[Text | Table] = [heading, *(Text(f"! {notice}", style="yellow") for notice in run.notices), Text()]
     if len(run.operations):
-        parts += [_operations(run), Text()]
+        parts += [_operations(run), *_reasons(run), Text()]
     if run.study_count:
         parts += [_study_times(run), *_studies(run), Text()]
     if len(run.links):
@@ -73,6 +83,19 @@ def _operations(run: Run) -> Table:
             style="" if row["peer"] else "dim",
         )
     return table
+
+
+def _reasons(run: Run) -> Iterator[Text]:
+    """Why operations failed, most frequent first."""
+    records = run.records
+    failed = records[((records["failures"] > 0) | ~succeeded(records["status"])) & (records["peer"] != "")]
+    found = failed.groupby(["node", "peer", "operation", "comment"], observed=True, sort=False).size()
+    for row in found.rename("times").reset_index().nlargest(MOST_REASONS, "times").to_dict("records"):
+        times = f" ({row['times']:,} times)" if row["times"] > 1 else ""
+        told = row["comment"] or "failed without a comment"
+        yield Text(f"! {row['node']} > {row['peer']}, {row['operation']}: {told}{times}", style="yellow")
+    if len(found) > MOST_REASONS:
+        yield Text(f"! and {len(found) - MOST_REASONS:,} other kinds of failure: see the report", style="yellow")
 
 
 def _links(run: Run) -> Table:

@@ -116,7 +116,8 @@ def _key_figures(run: Run) -> list[dict[str, Any]]:
         ("bytes stored", format_size(float(stored)), False),
     ]
     if run.running is None:
-        figures.append(("peak throughput", _format_throughput(peak_throughput(run)), False))
+        span = format_duration(bin_seconds(run.elapsed))
+        figures.append((f"peak throughput, over {span}", _format_throughput(peak_throughput(run)), False))
     return [{"label": label, "value": value, "alarm": alarm} for label, value, alarm in figures]
 
 

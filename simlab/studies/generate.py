@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+
 from simlab.draws import Draws
 from simlab.errors import CodecError, UserError
 from simlab.studies.compression import LossyOptions, convert
@@ -29,7 +32,7 @@ def generate(
     """Write a study as ``out/<series number>-<description>/<instance number>.dcm``.
 
     ``number`` tells studies of one seed apart. Raises UserError for an unknown protocol, a transfer syntax in which its
-    images cannot be encoded, or a folder that cannot be written to.
+    images cannot be encoded, or a folder that cannot be written to, or that holds another study.
     """
     get_protocol(protocol)
     draws = Draws(seed)
@@ -41,10 +44,24 @@ def generate(
             instance = make_instance(study, index, draws)
             convert(instance, EXPLICIT, syntax, options)
             folder.mkdir(parents=True, exist_ok=True)
-            write_part10(instance, folder / f"{instance_number:04d}.dcm")
+            file = folder / f"{instance_number:04d}.dcm"
+            _require_its_own(file, instance)
+            write_part10(instance, file)
         except CodecError as error:
             raise UserError(f"{protocol}: {error}") from error
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
         on_progress(index + 1, study.total)
     return study
+
+
+def _require_its_own(file: Path, instance: Dataset) -> None:
+    """Raise UserError if there is a file of that name which is not the same instance: nobody asked to replace it."""
+    if not file.exists():
+        return
+    try:
+        there = str(dcmread(file, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+    except (InvalidDicomError, AttributeError):
+        there = ""
+    if there != instance.SOPInstanceUID:
+        raise UserError(f"{file} is of another study; expected a folder without one, such as {file.parents[1]}/NAME")

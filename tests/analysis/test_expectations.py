@@ -55,6 +55,15 @@ def test_nothing_stored_means_that_no_loss_was_measured() -> None:
     assert (verdict.passed, verdict.measured) == (False, "nothing measured")
 
 
+def test_what_could_not_be_asked_for_may_be_lost() -> None:
+    counts = InstanceCounts(stored=9, lost=1, unverified=4)
+    told = [judge([Expectation(lost=most)], OPERATIONS, counts)[0] for most in (4, 5)]
+    assert [(verdict.passed, verdict.measured) for verdict in told] == [
+        (False, "1, and 4 not known"),
+        (True, "1, and 4 not known"),
+    ]
+
+
 def test_one_verdict_per_threshold_says_what_was_expected() -> None:
     texts = [verdict.expectation for verdict in fake_run().verdicts]
     assert texts == [

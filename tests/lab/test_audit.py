@@ -141,23 +141,24 @@ def test_an_archive_that_does_not_answer_is_told():
         "archive did not list study 1.2: unreachable",
         "archive did not give study 1.2 back: unreachable",
     ]
-    assert worries(audit)["dropped"] == 2
+    assert worries(audit) == {"missing": 1, "unverified": 2}
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "finding", "told"),
     [
-        ({"status": 0xB000}, []),
+        ({"status": 0xB000}, {"dropped": 1, "false_safe": 1}, []),
         (
             {"status": NO_STATUS, "trouble": Trouble.ABORTED},
+            {"unverified": 1},
             ["archive broke off giving study 1.2 back: association aborted"],
         ),
     ],
 )
-def test_an_answer_that_broke_off_counts_for_what_came(broken, told):
+def test_an_answer_that_broke_off_counts_for_what_came(broken, finding, told):
     audit = one_study()
     ask(audit, found("1.2.1", "1.2.2"), given("1.2.1", **broken))
-    assert worries(audit)["dropped"] == 1
+    assert worries(audit) == {"missing": 1, **finding}
     assert audit.unanswered == told
 
 
@@ -213,10 +214,11 @@ def test_what_is_acknowledged_after_the_audit_was_not_asked_for():
     assert worries(happened.audit) == {"missing": 1}
 
 
-def test_who_only_stores_is_believed_and_the_report_says_so():
+def test_of_who_only_stores_nothing_is_known_and_the_report_says_so():
     audit = one_study()
     ask(audit, refused("C-FIND", Trouble.NO_CONTEXT), refused("C-GET", Trouble.NO_CONTEXT))
-    assert worries(audit) == {"missing": 1}
+    audit.take([Record("live", "ct1", "", "discard", 5.0, 5.0, 5.0, study="1.2")], [])
+    assert worries(audit) == {"missing": 1, "lost": 1, "unverified": 2}, "lost is what was never acknowledged"
     no_find, no_get = audit.unanswered
     assert "offers no C-FIND" in no_find
     assert "offers no C-GET" in no_get

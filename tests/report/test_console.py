@@ -44,6 +44,13 @@ def test_it_says_how_many_studies_are_complete_and_why_others_are_not() -> None:
     assert "! 2 other reasons are in the report" in text
 
 
+def test_it_says_why_operations_failed() -> None:
+    run = fake_run()
+    refused = run.records[run.records["failures"] > 0]
+    again = pd.concat([run.records, refused, refused], ignore_index=True)
+    assert "! ct1 > archive, C-STORE: Out of resources: the disk is full (3 times)" in shown(fake_run(records=again))
+
+
 def test_times_are_whole_where_nothing_is_compressed() -> None:
     assert "clinical part" not in shown(fake_run(topology=clinic(compress=1.0)))
 

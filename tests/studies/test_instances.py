@@ -150,6 +150,21 @@ def test_generating_again_gives_the_same_bytes_and_another_number_another_patien
     assert not set(one) & set(other)
 
 
+def test_no_other_study_is_overwritten(tmp_path):
+    generate("mr-knee", tmp_path, seed=1)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.dcm")}
+    generate("mr-knee", tmp_path, seed=1)
+    with pytest.raises(
+        UserError, match=r"0001\.dcm is of another study; expected a folder without one, such as .*/NAME"
+    ):
+        generate("mr-knee", tmp_path, seed=2)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.dcm")} == before
+    (file, *_) = before
+    file.write_text("no DICOM file")
+    with pytest.raises(UserError, match="is of another study"):
+        generate("mr-knee", tmp_path, seed=1)
+
+
 @pytest.mark.parametrize("alias", ["implicit", pytest.param("deflated", marks=pytest.mark.slow), "jpegls", "j2k-lossy"])
 def test_a_study_is_generated_in_any_transfer_syntax(alias, tmp_path):
     syntax = named(alias)
