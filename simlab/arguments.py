@@ -207,7 +207,12 @@ def add_commitment(added: Parser) -> None:
         "--bandwidth", type=reading(read_bandwidth), metavar="RATE", help="each way, as in 50Mbit/s [the link's]"
     )
     added.add_argument("--world", choices=WORLDS, default="live", help="live, or virtual: the same in a moment [live]")
-    added.add_argument("--at-once", type=at_least(1), metavar="N", help="cells side by side [two for each core]")
+    added.add_argument(
+        "--at-once",
+        type=at_least(1),
+        metavar="N",
+        help="cells side by side [two for each core; 1 where a PACS knows our port]",
+    )
     added.add_argument("--seed", type=int, metavar="N", help="of images, draws and UIDs [the topology's]")
     added.add_argument("--json", dest="json_file", type=Path, metavar="FILE", help="write the table there as well")
     added.add_argument("--out", type=Path, metavar="DIR", help="keep the table, the page and pictures there")

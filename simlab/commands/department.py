@@ -28,6 +28,8 @@ def run(
     keep: bool, summary_only: bool, calibration: Path | None,
 ) -> int:  # fmt: skip
     """Run a topology to its end: summary, verdicts, and a run folder with report.html."""
+    if calibration is not None and world != "virtual":
+        raise UserError("--calibration is for the virtual world; expected --world virtual with it")
     lab = Lab.of(topology, calibration).varied(seed=seed, until=duration)
     folder = out or Path("runs") / f"{lab.topology.name}-{world}-{datetime.now():%Y%m%d-%H%M%S}"
     if world == "live":

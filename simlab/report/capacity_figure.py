@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 8.4, 4.6
 """Inches."""
 CHARACTERS = 118
 """Of small print on a line."""
-MOST_LINES = 4
+MOST_LINES = 7
 APART = 0.005
 """Of the width, by which requirements stand beside each other, so that intervals do not hide one another."""
 

@@ -32,7 +32,7 @@ CHARACTER = 0.085
 PANEL_WIDTH = 4.2
 CHARACTERS = 15
 """Of small print in an inch."""
-MOST_LINES = 3
+MOST_LINES = 6
 MOST_LEVELS = 4
 """Service levels side by side."""
 

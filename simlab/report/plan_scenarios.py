@@ -98,7 +98,7 @@ def draw_scenarios(replications: Replications, names: Sequence[str] = ()) -> Dra
         legend = "Bars are means of the runs, whiskers their 95 % intervals. Green is better than today, red is worse, "
         legend += "blue is more or less of what is neither; grey may be chance, or is less than 1 %. "
         known = legend + " ".join([*replications.about[:1], *reversed(replications.notices)])
-        lines = wrap(known, int(width * CHARACTERS), max_lines=4, placeholder=" ...")
+        lines = wrap(known, int(width * CHARACTERS), max_lines=6, placeholder=" ...")
         drawing.supxlabel("\n".join(lines), x=0.008, ha="left", fontsize=8, color=MUTED)
     return drawing
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import simlab
+from lab.samples import free_port
 from simlab.analysis.commitment import OCCURRENCES, POLICIES
 from simlab.cli import main
 from simlab.errors import TopologyError, UserError
@@ -114,6 +115,15 @@ def test_a_topology_without_commitment_is_no_use():
 def test_of_an_archive_that_is_not_ours_only_the_scanner_can_go_wrong():
     matrix = simlab.commitment(ORTHANC, world="virtual", policies="by-reason")
     assert set(matrix.table["fault"]) == {"none", "role-refused", "report-refused", "report-unanswered"}
+
+
+def test_declared_ports_do_not_collide():
+    ours = simlab.load(CLINIC).replace("ct1", port=free_port()).replace("archive", port=free_port())
+    matrix = simlab.commitment(ours, faults="liar", occurrences="once", policies="study,by-reason", at_once=4)
+    assert len(matrix.table) == 4
+    assert read_scenario(ours).side_by_side
+    known = simlab.load(ORTHANC).replace("ct1", port=free_port())
+    assert not read_scenario(known).side_by_side
 
 
 def test_everything_is_kept(tmp_path):

@@ -73,7 +73,8 @@ def commitment(
     from :mod:`simlab.lab.commitment.modes` (all of them; ``none`` is always there to compare with), ``occurrences``
     ``once`` or ``always``, ``policies`` what the scanner sends again: ``study``, ``failed``, ``by-reason``.
     ``delete_local`` is when it deletes its copy: ``after-safe`` or ``after-store``. ``rtt`` (seconds), ``bandwidth``
-    (bytes per second) or a ``profile`` change the link between the two. ``at_once`` cells run side by side.
+    (bytes per second) or a ``profile`` change the link between the two. ``at_once`` cells run side by side; one
+    after the other where an archive that is not ours knows our scanner's port.
 
     Raises UserError for what cannot be tried. Ctrl-C ends it early; the result holds what was tried by then.
     """
@@ -83,7 +84,8 @@ def commitment(
         topology, scanner=scanner, protocol=protocol, seed=seed, rtt=rtt, bandwidth=bandwidth, profile=profile
     )
     design = list(_design(scenario, faults, occurrences, policies, delete_local))
-    tried, complete = _run(scenario, design, world, at_once or 2 * (os.cpu_count() or 1), watch)
+    most = at_once or 2 * (os.cpu_count() or 1)
+    tried, complete = _run(scenario, design, world, most if scenario.side_by_side else 1, watch)
     return CommitmentResult(scenario, world, [tried[cell] for cell in design if cell in tried], complete=complete)
 
 

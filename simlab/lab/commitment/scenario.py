@@ -67,6 +67,11 @@ class Scenario:
         return self.topology.nodes[self.archive].kind == "external"
 
     @property
+    def side_by_side(self) -> bool:
+        """Whether cells can run side by side: not where somebody else knows the one port of a node of ours."""
+        return not any(spec.port is not None for spec in self.topology.nodes.values() if spec.kind != "external")
+
+    @property
     def instances(self) -> int:
         """In a study."""
         return sum(plan.instances for plan in PROTOCOLS[self.protocol].series)
@@ -139,6 +144,9 @@ def _reduced(topology: Topology, scanner: str, protocol: str) -> Topology:
     for name, spec in nodes.items():
         if (single := getattr(spec, "single", None)) is not None:
             nodes[name] = single(protocol)
+    if all(spec.kind != "external" for spec in nodes.values()):
+        # Nobody else has to know where ours are, and cells run side by side.
+        nodes = {name: spec.model_copy(update={"port": None}) for name, spec in nodes.items()}
     sites = {spec.site for spec in nodes.values()}
     return topology.model_copy(
         update={
