@@ -145,6 +145,7 @@ def _question(replications: Replications, name: str) -> Question:
     found = summary[summary["measure"] == name].to_dict("records")
     today = interval_in(found[0])
     rows: list[Mapping[str, Any]] = []
+    fewer = measure.unit is Unit.SECONDS
     for row in found:
         change = interval_in(row, "difference")
         word = judged(replications, measure, row, today)
@@ -154,6 +155,7 @@ def _question(replications: Replications, name: str) -> Question:
                 "name": _name(row, found[0], replications.labels),
                 "interval": interval_in(row),
                 "change": change,
+                "otherwise": "of fewer studies" if fewer and row["cell"] in replications.thinned else "no clear change",
                 "word": word,
             }
         )
@@ -189,7 +191,7 @@ def _draw(axes: Axes, question: Question) -> None:
                 axes.axvline(mean.mean / scale.size, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
         shift = 0.0 if base else 0.16
         axes.text(1.03, y - shift, question.mean(row), transform=beside, va="center", fontsize=9.5, color=INK)
-        changed = "" if base else question.change(row) or "no clear change"
+        changed = "" if base else question.change(row) or row["otherwise"]
         axes.text(
             1.03, y + shift, changed, transform=beside, va="center", fontsize=8, color=colour,
             fontweight="bold" if row["word"] else "normal",

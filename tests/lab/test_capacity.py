@@ -229,6 +229,7 @@ def test_a_search_goes_on_where_it_stopped(one, found, tmp_path):
         ({"grow": "ct1"}, 'nothing is ordered from "ct1"'),
         ({"warm_up": "2 d"}, "expected less than the whole run of"),
         ({"workers": 0}, "workers 0: expected 1 at least"),
+        ({"warm_up": "57599 s"}, "no study of any run counts; expected a longer run, a shorter warm-up, or earlier"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(one, options, message):
@@ -279,3 +280,13 @@ def test_a_mistake_of_the_command_line_is_one_line(capsys, tmp_path):
     assert main(["capacity", str(file), "--precision", "fine"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert 'expected a share such as "0.1 %"' in line
+
+
+def test_studies_that_fail_are_told(one):
+    lab = one.replace("ct1", attempts=1).with_faults(
+        {"node": "archive", "operation": "association", "do": "refuse", "reason": "local-limit", "share": "40 %"}
+    )
+    found = simlab.capacity(lab, **QUICK | {"sla": (), "most": 1.5})
+    (told,) = [notice for notice in found.notices if notice.startswith("Studies failed")]
+    assert " % at today" in told
+    assert told.endswith("; ask for a service level, and they count as late.")

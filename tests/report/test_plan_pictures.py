@@ -110,6 +110,7 @@ def test_no_time_is_better_where_fewer_studies_got_there():
     said = words(draw_scenarios(replace(plan, runs=runs, measures=(*MEASURES, failed)), ["failed", "to_read_p95"]))
     assert {"Studies that failed", "3.5 more"} <= set(said)
     assert "30 min shorter" not in said
+    assert said.count("of fewer studies") == 1
     assert "15 min shorter" in said, "in the other cells it still is"
     usual = words(draw_scenarios(replace(plan, runs=runs, measures=(*MEASURES, failed))))
     assert "Studies that failed" in usual

@@ -71,6 +71,18 @@ def test_a_single_link_can_be_drawn_too():
         assert "10 Mbit/s" in "".join(words(drawing))
 
 
+@pytest.mark.parametrize("kept", [1, 2, 3, 5, 9])
+def test_what_was_measured_before_an_interruption_can_be_drawn(kept):
+    """Whatever order cells come in: of some conditions there is one transfer syntax, or nothing at all."""
+    for seed in range(6):
+        table = fake_table(DESIGN).sample(kept, random_state=seed)
+        part = experiment(
+            table=table, cells=cell_table(table), best=best_syntaxes(table, "explicit"),
+            speed_ups=speed_ups(table, "explicit"), complete=False,
+        )  # fmt: skip
+        assert "interrupted" in render_wan(part)
+
+
 def test_a_prediction_without_end():
     row = {**CROSSOVERS.iloc[0], "predicted": float("inf")}
     assert crossover_line(row).endswith("predicted at every bandwidth).")

@@ -180,12 +180,11 @@ class Finder:
         return together(judged) is State.MEETS
 
     def _require_counted(self) -> None:
-        """Raise UserError for a service level that says nothing of any study in any run: nobody can keep to it."""
+        """Raise UserError for a service level that says nothing of any study in any run."""
         for one in self._setting.required:
             if not any(isfinite(row["levels"][str(one.level)]) for row in self._book.rows.values()):
                 raise UserError(
-                    f"{one}: no study of any run counts; expected a longer run, a shorter warm-up, or a milestone that "
-                    "studies come to here"
+                    f"{one}: no study of any run counts; expected a longer run, a shorter warm-up, or earlier orders"
                 )
 
     def _run(self, topology: Topology, growth: float, seeds: Sequence[int]) -> None:
